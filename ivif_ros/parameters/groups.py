@@ -1,0 +1,185 @@
+# Copyright 2026 ivif_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""All parameters of the package, one field each: the single source for ROS, YAML, CLI and docs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ivif_ros.parameters.spec import parameter
+
+
+@dataclass(frozen=True)
+class SyncParameters:
+    """Pairing of the two streams in time."""
+
+    policy: str = parameter(
+        'native', 'Who pairs the frames: this package, or message_filters where it is installed.',
+        choices=('native', 'message_filters'))
+    pairing: str = parameter(
+        'hold', 'match: best one-to-one partner within the tolerance, else a partial pair. hold: as '
+        'match, but an RGB frame without partner takes the newest thermal frame up to max_age_ms.',
+        choices=('match', 'hold'), runtime=True)
+    tolerance_ms: float = parameter(
+        20.0, 'Largest difference of stamps that counts as the same time.', unit='ms',
+        minimum=0.0, maximum=1000.0, runtime=True)
+    max_age_ms: float = parameter(
+        150.0, 'How old a held thermal frame may be (hold only).', unit='ms',
+        minimum=0.0, maximum=5000.0, runtime=True)
+    max_wait_ms: float = parameter(
+        40.0, 'How long a frame waits for a partner before it goes out alone.', unit='ms',
+        minimum=0.0, maximum=5000.0, runtime=True)
+    rgb_offset_ms: float = parameter(
+        0.0, 'Added to every RGB stamp for pairing (published stamps stay as they are).', unit='ms',
+        minimum=-10000.0, maximum=10000.0, runtime=True)
+    thermal_offset_ms: float = parameter(
+        0.0, 'Added to every thermal stamp for pairing.', unit='ms',
+        minimum=-10000.0, maximum=10000.0, runtime=True)
+    queue_size: int = parameter(
+        8, 'Frames of each camera that may wait for a partner.', minimum=1, maximum=1000)
+
+
+@dataclass(frozen=True)
+class ThermalParameters:
+    """From raw thermal counts to an 8-bit image with steady contrast."""
+
+    normalisation: str = parameter(
+        'percentile', 'percentile: linear between two percentiles. clahe: locally adaptive on top of '
+        'it. fixed: linear between range_min and range_max.',
+        choices=('percentile', 'clahe', 'fixed'), runtime=True)
+    percentile_low: float = parameter(
+        0.5, 'Percentile of the counts that becomes black.', unit='%', minimum=0.0, maximum=50.0,
+        runtime=True)
+    percentile_high: float = parameter(
+        99.8, 'Percentile of the counts that becomes white.', unit='%', minimum=50.0, maximum=100.0,
+        runtime=True)
+    smoothing_s: float = parameter(
+        0.5, 'Time constant with which black and white level follow the scene; 0 follows at once.',
+        unit='s', minimum=0.0, maximum=60.0, runtime=True)
+    min_span: float = parameter(
+        32.0, 'Smallest span between black and white of 16-bit input, so that the noise of an empty '
+        'scene is not stretched to full contrast.', unit='counts', minimum=1.0, maximum=65535.0,
+        runtime=True)
+    clahe_clip: float = parameter(
+        3.0, 'Contrast limit of CLAHE.', minimum=1.0, maximum=100.0, runtime=True)
+    clahe_tiles: int = parameter(
+        8, 'Tiles of CLAHE per side.', minimum=1, maximum=64, runtime=True)
+    invert: bool = parameter(
+        False, 'True where the camera delivers black-hot images.', runtime=True)
+    range_min: float = parameter(
+        0.0, 'Black level of fixed normalisation: degrees Celsius with a scale, else counts.',
+        minimum=-1e6, maximum=1e6, runtime=True)
+    range_max: float = parameter(
+        50.0, 'White level of fixed normalisation: degrees Celsius with a scale, else counts.',
+        minimum=-1e6, maximum=1e6, runtime=True)
+    celsius_scale: float = parameter(
+        0.0, 'Degrees Celsius per count (0.04 or 0.01 for many cameras); 0: counts have no '
+        'temperature.', unit='degC/count', minimum=0.0, maximum=100.0, runtime=True)
+    celsius_offset: float = parameter(
+        -273.15, 'Degrees Celsius at count zero.', unit='degC', minimum=-1e5, maximum=1e5,
+        runtime=True)
+    freeze_ms: float = parameter(
+        500.0, 'A camera that repeats the same image this long counts as frozen (shutter, cable).',
+        unit='ms', minimum=0.0, maximum=60000.0, runtime=True)
+
+
+@dataclass(frozen=True)
+class RegistrationParameters:
+    """Deformation that lays the thermal image on the RGB image."""
+
+    mode: str = parameter(
+        'refine', 'off: stretch only. calibrated: calibration alone. refine: images correct the first '
+        'guess.', choices=('off', 'calibrated', 'refine'), runtime=True)
+    calibration: str = parameter('', 'Calibration file of the rig (YAML); empty for none.')
+    use_camera_info: bool = parameter(
+        True, 'Take intrinsics from camera_info where the calibration file gives none.')
+    use_tf: bool = parameter(
+        False, 'Take the extrinsics from TF where tf2_ros is installed and no file gives them.')
+    working_distance_m: float = parameter(
+        15.0, 'Distance at which calibrated images coincide.', unit='m', minimum=0.05, maximum=1e5,
+        runtime=True)
+    period_ms: float = parameter(
+        500.0, 'Time of the stream between two refinements.', unit='ms', minimum=0.0,
+        maximum=60000.0, runtime=True)
+    apply_after_ms: float = parameter(
+        250.0, 'Time of the stream after which a refinement that runs in the background takes effect; '
+        'fixed, so that a recording gives the same images each time.', unit='ms', minimum=0.0,
+        maximum=60000.0, runtime=True)
+    smoothing_s: float = parameter(
+        2.0, 'Time constant with which the deformation follows accepted estimates.', unit='s',
+        minimum=0.0, maximum=60.0, runtime=True)
+    min_confidence: float = parameter(
+        0.3, 'Estimates below this confidence change nothing.', minimum=0.0, maximum=1.0,
+        runtime=True)
+
+
+@dataclass(frozen=True)
+class FusionParameters:
+    """How the two images become one."""
+
+    method: str = parameter('pyramid', 'Fusion method, a name of the registry (ivif fuse --help lists '
+                            'them).', runtime=True)
+    device: str = parameter('auto', 'auto, cpu, cuda or cuda:N; auto takes CUDA where it works.')
+    threads: int = parameter(
+        0, 'CPU threads of PyTorch and OpenCV; 0 leaves their defaults.', minimum=0, maximum=1024)
+
+
+@dataclass(frozen=True)
+class HealthParameters:
+    """When a camera is not worth trusting."""
+
+    dark_level: float = parameter(
+        12.0, 'RGB counts as dark when its 99th percentile of luminance is below this.', minimum=0.0,
+        maximum=255.0, runtime=True)
+    glare_share: float = parameter(
+        0.6, 'RGB counts as blinded when this share of its pixels is saturated.', minimum=0.0,
+        maximum=1.0, runtime=True)
+    recover_frames: int = parameter(
+        3, 'Good frames in a row before a distrusted camera is trusted again.', minimum=1,
+        maximum=1000, runtime=True)
+
+
+@dataclass(frozen=True)
+class DetectionParameters:
+    """Objects in the fused image."""
+
+    enabled: bool = parameter(True, 'Run the detector when somebody listens.', runtime=True)
+    weights: str = parameter(
+        '', 'Model file that ultralytics loads (.pt, .onnx, .engine or an OpenVINO folder); empty: no '
+        'detection.')
+    confidence: float = parameter(
+        0.25, 'Smallest score of a detection.', minimum=0.0, maximum=1.0, runtime=True)
+    iou: float = parameter(
+        0.5, 'Overlap above which two boxes of one class are the same object.', minimum=0.0,
+        maximum=1.0, runtime=True)
+    image_size: int = parameter(
+        640, 'Longer side of the detector input; exported models may fix it.', unit='px', minimum=32,
+        maximum=4096)
+    classes: list[str] = parameter(
+        [''], 'Names of the classes to keep; one empty name keeps all.', runtime=True)
+    period_ms: float = parameter(
+        0.0, 'Least time of the stream between two detections; 0 for every pair.', unit='ms',
+        minimum=0.0, maximum=60000.0, runtime=True)
+
+
+@dataclass(frozen=True)
+class OutputParameters:
+    """What leaves the node."""
+
+    jpeg_quality: int = parameter(
+        85, 'Quality of compressed output.', minimum=1, maximum=100, runtime=True)
+    diagnostics_period_s: float = parameter(
+        1.0, 'Time between two messages on /diagnostics.', unit='s', minimum=0.1, maximum=60.0)
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Everything that can be set."""
+
+    sync: SyncParameters = field(default_factory=SyncParameters)
+    thermal: ThermalParameters = field(default_factory=ThermalParameters)
+    registration: RegistrationParameters = field(default_factory=RegistrationParameters)
+    fusion: FusionParameters = field(default_factory=FusionParameters)
+    health: HealthParameters = field(default_factory=HealthParameters)
+    detection: DetectionParameters = field(default_factory=DetectionParameters)
+    output: OutputParameters = field(default_factory=OutputParameters)
