@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,8 @@ from ivif_ros.errors import CalibrationError, ImageError
 Array = npt.NDArray[Any]
 Size = tuple[int, int]
 """Width, height in pixels."""
+Sensor = Literal['rgb', 'thermal']
+"""Which of the two cameras."""
 
 
 class Mode(IntEnum):
@@ -273,7 +275,8 @@ class Detections:
 
     Attributes:
         boxes: (n, 4) float32 x0, y0, x1, y1 in pixels of the image named by the holder (RGB grid unless
-            said otherwise).
+            said otherwise), counted from the outer edge of the first pixel as detectors do: the whole
+            image is 0, 0, W, H.
         scores: (n,) float32 in 0..1.
         class_ids: (n,) int64, index into names.
         names: class names by id.

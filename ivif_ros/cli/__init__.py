@@ -1,3 +1,3 @@
 # Copyright 2026 ivif_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""TODO."""
+"""The command `ivif`: one module per sub-command, imported when it is called."""

@@ -1,3 +1,9 @@
 # Copyright 2026 ivif_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""TODO."""
+"""Objects in the fused image: models behind one interface, boxes in both images, overlay."""
+
+from ivif_ros.detection.base import Detector, load_detector
+from ivif_ros.detection.mapping import to_thermal
+from ivif_ros.detection.overlay import draw
+
+__all__ = ['Detector', 'draw', 'load_detector', 'to_thermal']

@@ -1,3 +1,12 @@
 # Copyright 2026 ivif_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""TODO."""
+"""Geometry between the cameras: calibration, deformation, refinement, tracking over time."""
+
+from ivif_ros.registration.calibration import Calibration, load_calibration, save_calibration
+from ivif_ros.registration.maps import dense_map, points_to_thermal, rescaled
+from ivif_ros.registration.rig import calibrated_deformation
+from ivif_ros.registration.warp import Warper
+
+__all__ = [
+    'Calibration', 'Warper', 'calibrated_deformation', 'dense_map', 'load_calibration',
+    'points_to_thermal', 'rescaled', 'save_calibration']

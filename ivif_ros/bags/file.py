@@ -1,0 +1,170 @@
+# Copyright 2026 ivif_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A recording on disk: rosbag2 folders, single MCAP and sqlite3 files, and ROS 1 bags."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from rosbags.rosbag1 import Reader as Reader1
+from rosbags.rosbag2 import Reader as Reader2
+from rosbags.typesys import Stores, get_typestore
+
+from ivif_ros.errors import SourceError
+
+if TYPE_CHECKING:
+    from rosbags.interfaces import Connection
+
+
+@dataclass(frozen=True)
+class BagTopic:
+    """One topic of a recording.
+
+    Attributes:
+        name: absolute topic name.
+        msgtype: message type such as `sensor_msgs/msg/Image`.
+        count: number of messages.
+    """
+
+    name: str
+    msgtype: str
+    count: int
+
+
+@dataclass(frozen=True)
+class RawMessage:
+    """One message of a recording, not deserialised.
+
+    Attributes:
+        topic: absolute topic name.
+        msgtype: message type.
+        received_ns: when it was recorded, in nanoseconds.
+        data: CDR (rosbag2) or ROS 1 serialisation.
+    """
+
+    topic: str
+    msgtype: str
+    received_ns: int
+    data: bytes | memoryview
+
+
+class BagFile:
+    """An open recording.
+
+    Only the standard message types of ROS are deserialised, with definitions that are known here:
+    recordings without definitions (Humble) and with unknown types on other topics are fine.
+
+    Args:
+        path: rosbag2 folder, `.mcap`, `.db3` or ROS 1 `.bag` file.
+
+    Raises:
+        SourceError: not there, no metadata.yaml, truncated, corrupt or not a recording.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        """Open the recording and read its index."""
+        self.path = Path(path)
+        if not self.path.exists():
+            raise SourceError(f"recording '{self.path}' is not there")
+        if self.path.is_dir() and not (self.path / 'metadata.yaml').exists():
+            raise SourceError(self._without_metadata())
+        self._ros1 = self.path.suffix.lower() == '.bag' and self.path.is_file()
+        self._store = get_typestore(Stores.ROS1_NOETIC if self._ros1 else Stores.ROS2_HUMBLE)
+        # A damaged file can make the library raise anything, from AssertionError to struct.error.
+        try:
+            self._reader: Reader1 | Reader2 = (
+                Reader1(self.path) if self._ros1 else Reader2(self.path))
+            self._reader.open()
+        except Exception as error:
+            raise SourceError(self._unreadable(error)) from error
+
+    @property
+    def start_ns(self) -> int:
+        """Receive time of the first message in nanoseconds; 0 for an empty recording."""
+        return self._reader.start_time if self._reader.message_count else 0
+
+    @property
+    def duration_ns(self) -> int:
+        """Time from the first to the last message in nanoseconds."""
+        return max(0, self._reader.duration)
+
+    def topics(self) -> list[BagTopic]:
+        """List all topics by name."""
+        return [BagTopic(name, info.msgtype or 'of several types', info.msgcount)
+                for name, info in sorted(self._reader.topics.items())]
+
+    def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
+        """Yield the messages of some topics in the order of their receive time.
+
+        Raises:
+            SourceError: the rest of the recording cannot be read.
+        """
+        connections: list[Connection] = [
+            connection for connection in self._reader.connections if connection.topic in topics]
+        if not connections:
+            return
+        stream = self._reader.messages(connections=connections)
+        count = 0
+        while True:
+            try:
+                connection, received_ns, data = next(stream)
+            except StopIteration:
+                return
+            except Exception as error:
+                raise SourceError(
+                    f'{self._unreadable(error)}; {count} messages before that could be read'
+                ) from error
+            count += 1
+            yield RawMessage(connection.topic, connection.msgtype, received_ns, data)
+
+    def deserialise(self, message: RawMessage) -> Any:
+        """Turn a message of a standard type into an object with the fields of its definition.
+
+        Raises:
+            SourceError: the data do not fit the type, or the type is not a standard one.
+        """
+        try:
+            if self._ros1:
+                return self._store.deserialize_ros1(message.data, message.msgtype)
+            return self._store.deserialize_cdr(message.data, message.msgtype)
+        except Exception as error:
+            raise SourceError(
+                f"message of type {message.msgtype} on '{message.topic}' cannot be deserialised: "
+                f'{type(error).__name__} {error}') from error
+
+    def close(self) -> None:
+        """Close the files."""
+        # A reader that failed to open, or was closed already, holds nothing.
+        with suppress(Exception):
+            self._reader.close()
+
+    def __enter__(self) -> BagFile:
+        """Return the recording itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        """Close."""
+        self.close()
+
+    def _without_metadata(self) -> str:
+        files = sorted(file.name for file in self.path.iterdir()
+                       if file.suffix.lower() in ('.mcap', '.db3'))
+        if not files:
+            return f"folder '{self.path}' is not a recording: it has no metadata.yaml"
+        return (f"recording '{self.path}' has no metadata.yaml, it was not closed properly: run "
+                f"'ros2 bag reindex {self.path}', or give the file itself: "
+                f"'{self.path / files[0]}'")
+
+    def _unreadable(self, error: Exception) -> str:
+        what = str(error) or type(error).__name__
+        hint = ''
+        if self.path.suffix.lower() == '.mcap' or (
+                self.path.is_dir() and any(self.path.glob('*.mcap'))):
+            hint = " ('mcap recover' rescues what is intact)"
+        return f"recording '{self.path}' is truncated, corrupt or not a recording: {what}{hint}"

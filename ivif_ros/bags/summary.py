@@ -1,0 +1,139 @@
+# Copyright 2026 ivif_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Figures of a run: pairs, their difference in time, latencies, registration error and losses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ivif_ros.bags.truth import EndPointError
+from ivif_ros.types import Mode
+
+Percentiles = dict[str, float]
+"""`p50` and `p99` of some values; empty where there was none."""
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run did.
+
+    Attributes:
+        pairs_in: pairs that were given to the pipeline.
+        pairs_fused: of these, fused from both cameras.
+        pairs_partial: of these, with the frame of one camera only.
+        modes: number of results by mode (`fused`, `rgb_only`, `thermal_only`).
+        dropped: frames and pairs that gave no output, by reason.
+        skew_ms: p50 and p99 of the absolute difference of the stamps of complete pairs.
+        latency_ms: stage name to p50 and p99 in milliseconds.
+        fps: results per second of the time that the run took.
+        seconds: time that the run took.
+        stream_seconds: time of the stream from the first to the last frame.
+        registration_error: number of `pairs`, `mean` and `median` end-point error in `thermal_px`
+            and in `rgb_px`; None where the truth is not known.
+    """
+
+    pairs_in: int
+    pairs_fused: int
+    pairs_partial: int
+    modes: dict[str, int]
+    dropped: dict[str, int]
+    skew_ms: Percentiles
+    latency_ms: dict[str, Percentiles]
+    fps: float
+    seconds: float
+    stream_seconds: float
+    registration_error: dict[str, Any] | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return a copy that JSON can hold."""
+        return asdict(self)
+
+
+class RunStatistics:
+    """Collects the figures of a run pair by pair; a few dozen bytes per pair."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self._modes = dict.fromkeys(Mode, 0)
+        self._partial = 0
+        self._skew_ms: list[float] = []
+        self._latency_ms: dict[str, list[float]] = {}
+        self._errors: list[EndPointError] = []
+
+    @property
+    def pairs(self) -> int:
+        """Number of pairs so far."""
+        return sum(self._modes.values())
+
+    def add_pair(self, mode: Mode, skew_ms: float | None, latency_ms: Mapping[str, float]) -> None:
+        """Count one pair.
+
+        Args:
+            mode: what its result was made of.
+            skew_ms: thermal minus RGB stamp in milliseconds; None where one camera is missing.
+            latency_ms: stage name to milliseconds.
+        """
+        self._modes[mode] += 1
+        if skew_ms is None:
+            self._partial += 1
+        else:
+            self._skew_ms.append(abs(skew_ms))
+        for stage, value in latency_ms.items():
+            self.add_latency(stage, value)
+
+    def add_latency(self, stage: str, milliseconds: float) -> None:
+        """Add one more duration of a stage, such as `end_to_end`."""
+        self._latency_ms.setdefault(stage, []).append(milliseconds)
+
+    def add_registration_error(self, error: EndPointError) -> None:
+        """Add the registration error of one pair."""
+        self._errors.append(error)
+
+    def summary(self, *, dropped: Mapping[str, int], seconds: float,
+                stream_seconds: float) -> RunSummary:
+        """Sum up.
+
+        Args:
+            dropped: counts of what gave no output, by reason.
+            seconds: time that the run took.
+            stream_seconds: time of the stream from the first to the last frame.
+        """
+        return RunSummary(
+            pairs_in=self.pairs,
+            pairs_fused=self._modes[Mode.FUSED],
+            pairs_partial=self._partial,
+            modes={mode.name.lower(): count for mode, count in self._modes.items()},
+            dropped={name: count for name, count in sorted(dropped.items()) if count},
+            skew_ms=percentiles(self._skew_ms),
+            latency_ms={stage: percentiles(values)
+                        for stage, values in self._latency_ms.items()},
+            fps=self.pairs / seconds if seconds > 0 else 0.0,
+            seconds=seconds,
+            stream_seconds=stream_seconds,
+            registration_error=self._registration_error(),
+        )
+
+    def _registration_error(self) -> dict[str, Any] | None:
+        """Mean over all pixels of all pairs, and median over the pairs of their medians."""
+        if not self._errors:
+            return None
+        pixels = np.array([error.pixels for error in self._errors], np.float64)
+        result: dict[str, Any] = {'pairs': len(self._errors)}
+        for unit in ('thermal_px', 'rgb_px'):
+            means = np.array([getattr(error, unit).mean for error in self._errors])
+            medians = np.array([getattr(error, unit).median for error in self._errors])
+            result[unit] = {'mean': float((means * pixels).sum() / pixels.sum()),
+                            'median': float(np.median(medians))}
+        return result
+
+
+def percentiles(values: Sequence[float]) -> Percentiles:
+    """Return p50 and p99 (linear interpolation), or nothing for nothing."""
+    if not values:
+        return {}
+    p50, p99 = np.percentile(np.asarray(values, np.float64), (50, 99))
+    return {'p50': float(p50), 'p99': float(p99)}

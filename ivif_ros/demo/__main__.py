@@ -1,0 +1,134 @@
+# Copyright 2026 ivif_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Command line of the demo."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from ivif_ros.bags.summary import RunSummary
+from ivif_ros.errors import IvifError, OutputError
+
+MARKER = '.ivif_demo'
+"""File that tells a folder of results from any other folder."""
+
+DESCRIPTION = """Camera source, fusion node and recorder talk over DDS for some seconds. Then the
+folder given by --out holds fused.mp4, contact_sheet.png, outputs/ (MCAP of the output topics),
+summary.json and the logs of the processes."""
+
+
+def main() -> int:
+    """Run the demo from the command line."""
+    parser = argparse.ArgumentParser(prog='demo', description=DESCRIPTION)
+    parser.add_argument('--source', default='sim', help=(
+        "sim (options: 'sim:night,thermal_rate_hz=9'), a rosbag2 recording, or a folder with rgb/ and "
+        'thermal/'))
+    parser.add_argument('--seconds', type=float, default=10.0, help='length of the run (default 10)')
+    parser.add_argument('--out', type=Path, default=Path('out/demo'), help='folder of the results')
+    parser.add_argument('--weights', default='', help='detector weights; none: no boxes')
+    parser.add_argument('--calibration', default='', help='calibration file of the rig')
+    parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
+                        help='set a parameter of the node, for example fusion.method=average')
+    options = parser.parse_args()
+    console = Console()
+    try:
+        return _demo(options, console)
+    except IvifError as error:
+        print(f'demo: error: {error}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _demo(options: argparse.Namespace, console: Console) -> int:
+    from ivif_ros.demo.report import RunFiles, make_pictures, summarise
+    from ivif_ros.demo.run import run
+    from ivif_ros.sources import open_source
+
+    if options.seconds <= 0:
+        raise OutputError(f'--seconds is {options.seconds:g}, expected more than 0')
+    # Errors of the source are worth knowing before anything starts.
+    with open_source(options.source, seconds=options.seconds) as source:
+        console.print(source.describe(), highlight=False)
+    out = _fresh_folder(options.out)
+    started = time.monotonic()
+    with console.status(f'three processes over DDS, {options.seconds:g} s of images'):
+        status = run(out, options.source, options.seconds, _node_arguments(options))
+    if not options.weights:
+        console.print('no detector weights were given (--weights FILE): fused without boxes')
+    files = RunFiles(out / 'outputs', out / 'outputs.arrivals.json', out / 'samples')
+    with console.status('pictures'):
+        summary = summarise(files)
+        make_pictures(files, out / 'fused.mp4', out / 'contact_sheet.png',
+                      f'ivif_ros  {options.source}')
+    text = json.dumps({'source': options.source, **summary.as_dict()}, indent=2)
+    (out / 'summary.json').write_text(text)
+    console.print(_table(summary))
+    console.print(f'{out} made in {time.monotonic() - started:.0f} s: fused.mp4, contact_sheet.png, '
+                  'outputs/ (MCAP), summary.json', highlight=False, soft_wrap=True)
+    if summary.pairs_in == 0:
+        console.print(f'no pair was fused, see {out / "logs"}', style='red')
+        return 1
+    return 0 if status == 0 else 1
+
+
+def _fresh_folder(folder: Path) -> Path:
+    """Make the folder of the results; that of an earlier run is replaced, nothing else ever is."""
+    try:
+        if folder.exists() and any(folder.iterdir()):
+            if not (folder / MARKER).exists():
+                raise OutputError(
+                    f"folder '{folder}' holds things that the demo did not make; choose another with "
+                    '--out')
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARKER).touch()
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"folder '{folder}' cannot be written: {error.strerror}; choose another "
+                          'with --out') from error
+    return folder
+
+
+def _node_arguments(options: argparse.Namespace) -> list[str]:
+    settings = [f'detection.weights:={options.weights}'] if options.weights else []
+    if options.calibration:
+        settings.append(f'registration.calibration:={options.calibration}')
+    settings += [item.replace('=', ':=', 1) for item in options.set]
+    return ['--ros-args', *(part for item in settings for part in ('-p', item))]
+
+
+def _table(summary: RunSummary) -> Table:
+    table = Table(title='what the recorder received')
+    table.add_column('figure')
+    table.add_column('value', justify='right')
+    for name in ('pairs_in', 'pairs_fused', 'pairs_partial'):
+        table.add_row(name, str(getattr(summary, name)))
+    table.add_row('fps', f'{summary.fps:.1f}')
+    for name, value in summary.dropped.items():
+        table.add_row(f'dropped {name}', str(value))
+    rows = {'skew': summary.skew_ms, **summary.latency_ms}
+    for name, figures in rows.items():
+        if figures:
+            table.add_row(f'{name} p50 / p99', f'{figures["p50"]:.1f} / {figures["p99"]:.1f} ms')
+    error = summary.registration_error
+    if error is None:
+        table.add_row('registration error', 'truth not known')
+    else:
+        figures = error['rgb_px']
+        table.add_row('registration error median / mean',
+                      f'{figures["median"]:.1f} / {figures["mean"]:.1f} px')
+    return table
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

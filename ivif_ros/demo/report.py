@@ -1,0 +1,185 @@
+# Copyright 2026 ivif_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a run of the demo showed: pictures, and figures from the messages that were received."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ivif_ros.bags.file import BagFile
+from ivif_ros.bags.summary import RunStatistics, RunSummary
+from ivif_ros.bags.truth import end_point_error
+from ivif_ros.demo.pictures import SheetRow, Video, contact_sheet, save_image
+from ivif_ros.detection.overlay import draw
+from ivif_ros.registration import dense_map
+from ivif_ros.ros.image_codec import decode_image
+from ivif_ros.ros.messages import deformation_from_message, detections_from_message
+from ivif_ros.ros.typestore import typestore
+from ivif_ros.parameters import ThermalParameters
+from ivif_ros.thermal import ThermalNormaliser
+from ivif_ros.types import Array, Detections, Mode
+
+SHEET_ROWS = 6
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """Where a run left its parts.
+
+    Attributes:
+        bag: recording of the outputs.
+        arrivals: ages of the messages when they arrived, by the recorder.
+        samples: folder with what the camera source showed at some moments.
+    """
+
+    bag: Path
+    arrivals: Path
+    samples: Path
+
+
+def summarise(files: RunFiles) -> RunSummary:
+    """Compute the figures of a run from what was recorded.
+
+    Returns:
+        Figures; `end_to_end` is the age of the fused image when the recorder received it, from the stamp
+        of its RGB frame on.
+    """
+    statistics = RunStatistics()
+    errors = _truths(files.samples)
+    dropped: dict[str, int] = {}
+    stamps: list[int] = []
+    with _Messages(files.bag) as messages:
+        for _, status in messages.of('status'):
+            mode = Mode(status.mode)
+            complete = _stamp(status.rgb_stamp) and _stamp(status.thermal_stamp)
+            statistics.add_pair(mode, float(status.skew) if complete else None, {
+                item.name: float(item.latency) for item in status.latencies})
+            dropped = {item.name: int(item.count) for item in status.dropped}
+            stamps.append(_stamp(status.header.stamp))
+        for _, message in messages.of('deformation'):
+            truth = errors.get(_stamp(message.header.stamp))
+            if truth is None:
+                continue
+            deformation = deformation_from_message(message)
+            error = end_point_error(dense_map(deformation), truth, deformation.thermal_size)
+            if error is not None:
+                statistics.add_registration_error(error)
+    arrivals = json.loads(files.arrivals.read_text())
+    for _, age_ns in arrivals['fused/image']:
+        statistics.add_latency('end_to_end', age_ns / 1e6)
+    seconds = (max(stamps) - min(stamps)) / 1e9 if len(stamps) > 1 else 0.0
+    return statistics.summary(dropped=dropped, seconds=seconds, stream_seconds=seconds)
+
+
+def make_pictures(files: RunFiles, video: Path, sheet: Path, title: str) -> None:
+    """Write the fused video and the contact sheet."""
+    samples = _sample_files(files.samples)
+    wanted = _spread([stamp for stamp in samples if stamp], SHEET_ROWS)
+    boxes: dict[int, Detections] = {}
+    captions: dict[int, str] = {}
+    registered: dict[int, Array] = {}
+    rows: list[SheetRow] = []
+    with _Messages(files.bag) as messages:
+        names = {item.class_id: item.class_name for _, message in messages.of('label_info')
+                 for item in message.class_map}
+        for _, message in messages.of('detections'):
+            boxes[_stamp(message.header.stamp)] = detections_from_message(message, names)
+        stamps = []
+        for _, status in messages.of('status'):
+            stamp = _stamp(status.header.stamp)
+            stamps.append(stamp)
+            captions[stamp] = _caption(status)
+        start = min(stamps, default=0)
+        for _, message in messages.of('thermal_registered/image'):
+            stamp = _stamp(message.header.stamp)
+            if stamp in wanted:
+                registered[stamp] = decode_image(message, 'thermal').copy()
+        film = Video(video, _rate(stamps))
+        try:
+            for _, message in messages.of('fused/image'):
+                stamp = _stamp(message.header.stamp)
+                fused = decode_image(message, 'rgb')
+                if stamp in boxes:
+                    fused = draw(fused, boxes[stamp])
+                film.add(fused)
+                if stamp in wanted:
+                    sample = np.load(samples[stamp])
+                    rows.append(SheetRow(
+                        (sample['rgb'], _viewable(sample.get('thermal')), registered.get(stamp),
+                         fused.copy()),
+                        f't = {(stamp - start) / 1e9:.1f} s   {captions.get(stamp, "")}'))
+        finally:
+            film.close()
+    if rows:
+        save_image(sheet, contact_sheet(rows, title))
+
+
+class _Messages:
+    """Messages of the recording by topic, deserialised."""
+
+    def __init__(self, path: Path) -> None:
+        self._bag = BagFile(path)
+        self._store = typestore()
+
+    def __enter__(self) -> _Messages:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bag.close()
+
+    def of(self, topic: str) -> Iterator[tuple[int, Any]]:
+        """Yield receive time and message of one topic."""
+        for raw in self._bag.messages([f'/{topic}']):
+            yield raw.received_ns, self._store.deserialize_cdr(raw.data, raw.msgtype)
+
+
+def _stamp(stamp: Any) -> int:
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
+def _sample_files(folder: Path) -> dict[int, Path]:
+    return {int(path.stem): path for path in sorted(folder.glob('*.npz'))}
+
+
+def _truths(folder: Path) -> dict[int, Array]:
+    """Read the true maps of the samples that have one."""
+    truths = {}
+    for stamp, path in _sample_files(folder).items():
+        with np.load(path) as arrays:
+            if 'true_map' in arrays:
+                truths[stamp] = arrays['true_map']
+    return truths
+
+
+def _spread(stamps: list[int], count: int) -> set[int]:
+    """Choose evenly spread moments; the first second shows a node that has just started."""
+    if len(stamps) > count:
+        picks = np.linspace(len(stamps) / (2 * count), len(stamps) - 1, count)
+        return {stamps[round(pick)] for pick in picks}
+    return set(stamps)
+
+
+def _rate(stamps: list[int]) -> float:
+    steps = np.diff(sorted(stamps))
+    steps = steps[steps > 0]
+    return float(np.clip(1e9 / np.median(steps), 1, 60)) if len(steps) else 10.0
+
+
+def _viewable(thermal: Array | None) -> Array | None:
+    """Raw thermal image as people can see it."""
+    return None if thermal is None else ThermalNormaliser(ThermalParameters()).apply(thermal, 0)
+
+
+def _caption(status: Any) -> str:
+    mode = Mode(status.mode).name.lower()
+    parts = [mode if not status.reason else f'{mode} ({status.reason})']
+    if _stamp(status.rgb_stamp) and _stamp(status.thermal_stamp):
+        parts.append(f'skew {status.skew:.1f} ms' + (', held' if status.thermal_held else ''))
+    parts.append(f'deformation confidence {status.confidence:.2f}')
+    return '   '.join(parts)

@@ -1,0 +1,112 @@
+# Copyright 2026 ivif_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Starts the processes of the demo in order and stops them again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from ivif_ros.errors import SourceError
+
+STOP_TIMEOUT_S = 20.0
+
+
+class Processes:
+    """Python modules that run as processes of their own; all of them end with the block."""
+
+    def __init__(self, logs: Path) -> None:
+        """Write the output of each process to `<logs>/<name>.log`."""
+        self._logs = logs
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, module: str, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+        """Start `python -m module` with arguments."""
+        with open(self._log(name), 'wb') as log:
+            process = subprocess.Popen(
+                [sys.executable, '-m', module, *arguments], stdout=log, stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL, env={**os.environ, 'PYTHONUNBUFFERED': '1'})
+        self._running[name] = process
+        return process
+
+    def stop(self, name: str) -> int:
+        """Ask a process to end (SIGINT) and wait for it.
+
+        Returns:
+            Its exit status; negative where a signal ended it.
+        """
+        process = self._running.pop(name)
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        return process.wait()
+
+    def check(self) -> None:
+        """Notice a process that ended by itself.
+
+        Raises:
+            SourceError: one has failed; the message ends with what it said.
+        """
+        for name, process in self._running.items():
+            if process.poll() not in (None, 0):
+                raise SourceError(
+                    f'{name} ended with status {process.returncode}:\n{self.tail(name)}')
+
+    def tail(self, name: str, lines: int = 15) -> str:
+        """Return the last lines that a process has printed."""
+        text = self._log(name).read_text(errors='replace')
+        return '\n'.join(text.splitlines()[-lines:])
+
+    def _log(self, name: str) -> Path:
+        return self._logs / f'{name}.log'
+
+    def __enter__(self) -> Processes:
+        """Return the set itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        """Stop what still runs, the last one first."""
+        for name in reversed(list(self._running)):
+            self.stop(name)
+
+
+def run(out: Path, source: str, seconds: float, node_arguments: Sequence[str]) -> int:
+    """Run camera source, fusion node and recorder until the source ends.
+
+    Args:
+        out: folder for recording, samples and logs.
+        source: what the camera source plays.
+        seconds: length in seconds.
+        node_arguments: command line of the fusion node.
+
+    Returns:
+        Exit status of the fusion node after it was asked to end.
+
+    Raises:
+        SourceError: a process failed; the message says which and why.
+    """
+    logs = out / 'logs'
+    logs.mkdir(parents=True, exist_ok=True)
+    with Processes(logs) as processes:
+        processes.start('recorder', 'ivif_ros.nodes.recorder', ['--out', str(out / 'outputs')])
+        processes.start('fusion', 'ivif_ros.nodes.ivif_node', node_arguments)
+        player = processes.start('source', 'ivif_ros.nodes.camera_source', [
+            '--source', source, '--seconds', str(seconds), '--samples', str(out / 'samples'),
+            '--watch', 'fused/image', 'status'])
+        while player.poll() is None:
+            processes.check()
+            time.sleep(0.2)
+        processes.check()
+        status = processes.stop('fusion')
+        processes.stop('recorder')
+    return status

@@ -1,0 +1,61 @@
+# Copyright 2026 ivif_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Keep the packages that run detectors off the network and out of the settings of the process.
+
+Without this, ultralytics looks for updates, installs packages and sends statistics, and ONNX
+Runtime and OpenVINO send statistics as soon as they are imported. A robot wants none of that.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import cv2
+import numpy as np
+import torch
+
+OFFLINE = {
+    # ultralytics: no network, no installation of packages, no log below errors.
+    'YOLO_OFFLINE': 'true', 'YOLO_AUTOINSTALL': 'false', 'YOLO_VERBOSE': 'false',
+    # ONNX Runtime: no statistics, no device id; which name counts depends on the release.
+    'ORT_DISABLE_TELEMETRY': '1', 'ORT_TELEMETRY_DISABLED': '1',
+}
+"""Environment that is set before the packages are imported."""
+
+SAFE_LOAD = 'ULTRALYTICS_SAFE_LOAD'
+"""With this variable a .pt file may hold known classes only: loading it runs no foreign code."""
+
+
+def go_offline() -> None:
+    """Switch off everything that detector packages do over the network."""
+    os.environ.update(OFFLINE)
+    os.environ.setdefault(SAFE_LOAD, 'true')
+    # OpenVINO knows no variable for this, but does without statistics where the package that sends
+    # them is not installed; None in this table means exactly that.
+    sys.modules.setdefault('openvino_telemetry', None)  # type: ignore[arg-type]
+    from ultralytics import SETTINGS
+
+    # Covers a process that had imported ultralytics before. The setter of SETTINGS itself would
+    # write the value into the user's settings file.
+    dict.__setitem__(SETTINGS, 'sync', False)
+
+
+@contextmanager
+def process_settings_kept() -> Iterator[None]:
+    """Put back what the import of ultralytics and its loading of a model change in the process.
+
+    Those are the threads of OpenCV and PyTorch (set to one) and the way NumPy prints numbers.
+    """
+    threads, cv_threads = torch.get_num_threads(), cv2.getNumThreads()
+    omp_threads, printing = os.environ.get('OMP_NUM_THREADS'), np.get_printoptions()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        cv2.setNumThreads(cv_threads)
+        np.set_printoptions(**printing)
+        if omp_threads is None:
+            os.environ.pop('OMP_NUM_THREADS', None)

@@ -1,0 +1,67 @@
+# Copyright 2026 ivif_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Frames in, pairs out, in the executor's thread and with a timer for those that wait in vain."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from rclpy.clock import Clock, ClockType
+
+from ivif_ros.nodes.base import BaseNode
+from ivif_ros.ros.message_filters_matcher import MessageFiltersMatcher
+from ivif_ros.sync import PairMatcher
+from ivif_ros.types import Frame, FramePair, Sensor
+
+FAR_S = 3600.0
+
+
+class Pairing:
+    """Feeds a matcher and wakes up when the wait of its oldest frame is over.
+
+    Args:
+        node: node in whose executor the timer runs.
+        matcher: pairs the frames.
+        deliver: takes each pair in the executor's thread.
+    """
+
+    def __init__(self, node: BaseNode, matcher: PairMatcher | MessageFiltersMatcher,
+                 deliver: Callable[[FramePair], None]) -> None:
+        """Create the timer; it rests until a frame waits."""
+        self._node = node
+        self._matcher = matcher
+        self._deliver = deliver
+        self._deadline_ns: int | None = None
+        # Steady, as Frame.received_ns is: the wait goes on while a simulation is paused.
+        self._timer = node.create_timer(
+            FAR_S, node.guarded('pair', self._on_timer),
+            clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._timer.cancel()
+
+    def add(self, sensor: Sensor, frame: Frame) -> None:
+        """Take a frame of a camera."""
+        self._send(self._matcher.add(sensor, frame))
+
+    def close(self) -> None:
+        """Forget the frames that wait."""
+        self._node.destroy_timer(self._timer)
+        self._matcher.reset()
+
+    def _on_timer(self) -> None:
+        self._timer.cancel()
+        self._deadline_ns = None
+        self._send(self._matcher.poll(time.monotonic_ns()))
+
+    def _send(self, pairs: Iterable[FramePair]) -> None:
+        for pair in pairs:
+            self._deliver(pair)
+        deadline = self._matcher.next_deadline_ns()
+        if deadline == self._deadline_ns:
+            return
+        self._deadline_ns = deadline
+        if deadline is None:
+            self._timer.cancel()
+            return
+        self._timer.timer_period_ns = max(deadline - time.monotonic_ns(), 0)
+        self._timer.reset()

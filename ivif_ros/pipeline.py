@@ -1,0 +1,318 @@
+# Copyright 2026 ivif_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""One pair in, one result out: the order of the stages and their timings.
+
+The live node, the offline replay and the command line all call this class, so that a recording gives the
+same images whichever way it is played.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from ivif_ros.counters import Counters
+from ivif_ros.health import CameraHealth, HealthState
+from ivif_ros.parameters import Parameters
+from ivif_ros.registration import Calibration, DeformationTracker, load_calibration
+from ivif_ros.registration.refine import refine
+from ivif_ros.thermal import FreezeDetector, ThermalNormaliser
+from ivif_ros.types import (
+    Array, CameraModel, Deformation, Detections, Frame, FramePair, FusionResult, Mode, Size)
+
+if TYPE_CHECKING:
+    from ivif_ros.detection import Detector
+    from ivif_ros.fusion import FusionEngine
+    from ivif_ros.registration import Warper
+
+
+class Pipeline:
+    """Thermal normalisation, health, registration, warp, fusion and detection of a stream of pairs.
+
+    Not thread-safe: one thread owns it (it owns the device).
+
+    Args:
+        params: all parameters.
+        live: True lets refinements of the registration run in a thread of their own; False computes them
+            in place. Both take effect at the same stamp of the stream.
+        counters: where things that went wrong are counted.
+
+    Raises:
+        CalibrationError: the calibration file is missing or wrong.
+        ParameterError: unknown fusion method or device.
+        WeightsError: the detector weights cannot be loaded (only with `load_detector`).
+    """
+
+    def __init__(self, params: Parameters, *, live: bool = False,
+                 counters: Counters | None = None) -> None:
+        """Create the stages; torch is imported here."""
+        from ivif_ros.fusion import FusionEngine
+        from ivif_ros.registration import Warper
+
+        self.counters = counters if counters is not None else Counters()
+        self._params = params
+        self._stored: Calibration | None = None
+        if params.registration.calibration:
+            self._stored = load_calibration(params.registration.calibration)
+        self._normaliser = ThermalNormaliser(params.thermal)
+        self._freeze = FreezeDetector(params.thermal)
+        self._health = CameraHealth(params.health)
+        self._background = ThreadPoolExecutor(1, 'registration') if live else None
+        self._tracker = DeformationTracker(
+            params.registration, self._stored, executor=self._background, counters=self.counters)
+        self._cameras: tuple[CameraModel | None, CameraModel | None] = None, None
+        self._extrinsics: Array | None = None
+        self._engine: FusionEngine = FusionEngine(params.fusion)
+        self._warper: Warper = Warper(self._engine.device)
+        self._detector: Detector | None = None
+        self._rgb_size: Size | None = None
+        self._last_detection_ns: int | None = None
+
+    @property
+    def params(self) -> Parameters:
+        """The parameters in force."""
+        return self._params
+
+    @property
+    def tracker(self) -> DeformationTracker:
+        """The filter of the deformation over time."""
+        return self._tracker
+
+    @property
+    def detector(self) -> Detector | None:
+        """The detector, once `load_detector` has found weights."""
+        return self._detector
+
+    @property
+    def device(self) -> str:
+        """Name of the device that fuses, such as `cpu` or `cuda:0`."""
+        return str(self._engine.device)
+
+    def load_detector(self) -> Detector | None:
+        """Load the detector that the parameters name; None where they name none.
+
+        Raises:
+            WeightsError: missing or unusable weights.
+            MissingDependencyError: ultralytics is not installed.
+        """
+        from ivif_ros.detection import load_detector
+
+        self._detector = load_detector(self._params.detection, self.device)
+        return self._detector
+
+    def warm_up(self, rgb_size: Size) -> None:
+        """Run the stages once on an empty image of the expected size, so that the first pair is fast."""
+        self._engine.warm_up(rgb_size)
+
+    def set_parameters(self, params: Parameters) -> None:
+        """Take new values of the parameters that may change at run time.
+
+        Raises:
+            ParameterError: unknown fusion method; nothing is changed then.
+        """
+        if params.fusion.method != self._params.fusion.method:
+            self._engine.set_method(params.fusion.method)
+        self._params = params
+        self._normaliser.set_parameters(params.thermal)
+        self._freeze.set_parameters(params.thermal)
+        self._health.set_parameters(params.health)
+        self._tracker.set_parameters(params.registration)
+        if self._detector is not None:
+            self._detector.set_parameters(params.detection)
+
+    def set_extrinsics(self, thermal_from_rgb: Array) -> None:
+        """Take the (4, 4) transform from the RGB to the thermal optical frame, for instance from TF.
+
+        A calibration file that has one wins.
+
+        Raises:
+            CalibrationError: not a rigid transform.
+        """
+        self._extrinsics = thermal_from_rgb
+        self._complete_calibration()
+
+    def recalibrate(self) -> None:
+        """Forget what was estimated and start again from the calibration."""
+        self._tracker.recalibrate()
+
+    def estimated_calibration(self) -> Calibration:
+        """What is known about the rig by now, to be saved.
+
+        Raises:
+            CalibrationError: nothing was estimated so far.
+        """
+        return self._tracker.estimated_calibration()
+
+    def reset(self) -> None:
+        """Forget everything about the stream (a recording starts again)."""
+        self._normaliser.reset()
+        self._freeze.reset()
+        self._health.reset()
+        self._last_detection_ns = None
+
+    def close(self) -> None:
+        """Stop background work and free device memory."""
+        if self._background is not None:
+            self._background.shutdown(cancel_futures=True)
+        if self._detector is not None:
+            self._detector.close()
+            self._detector = None
+
+    def process(self, pair: FramePair, *, detect: bool = False) -> FusionResult:
+        """Fuse one pair.
+
+        Args:
+            pair: frames of one or both cameras.
+            detect: also run the detector (if one is loaded and its period has passed).
+
+        Returns:
+            The fused image on the RGB grid with everything that is known about it.
+
+        Raises:
+            ImageError: an image that cannot be used, such as a thermal image of NaN only.
+        """
+        latency: dict[str, float] = {}
+        rgb, thermal = pair.rgb, pair.thermal
+        thermal_u8: Array | None = None
+        freeze = None
+        with _timed(latency, 'thermal'):
+            if thermal is not None:
+                freeze = self._freeze.update(thermal.image, thermal.stamp_ns)
+                thermal_u8 = self._normaliser.apply(thermal.image, thermal.stamp_ns)
+            health = self._health.update(
+                rgb.image if rgb is not None else None, thermal_u8, freeze)
+        deformation: Deformation | None = None
+        with _timed(latency, 'registration'):
+            self._note_cameras(rgb, thermal)
+            if rgb is not None:
+                self._rgb_size = rgb.size
+            if thermal_u8 is not None:
+                deformation = self._register(pair, thermal_u8, health.mode is Mode.FUSED)
+        return self._finish(pair, health, thermal_u8, deformation, latency, detect)
+
+    def process_still(self, rgb: Frame, thermal: Frame, *, detect: bool = False) -> FusionResult:
+        """Fuse a pair that stands alone: nothing is taken from other pairs.
+
+        The refinement of the registration takes effect on this very pair.
+
+        Raises:
+            ImageError: an image that cannot be used, such as a thermal image of NaN only.
+        """
+        latency: dict[str, float] = {}
+        self.reset()
+        self._note_cameras(rgb, thermal)
+        with _timed(latency, 'thermal'):
+            thermal_u8 = self._normaliser.apply(thermal.image, thermal.stamp_ns)
+            health = self._health.update(rgb.image, thermal_u8, None)
+        with _timed(latency, 'registration'):
+            self._tracker.recalibrate()
+            deformation = self._tracker.current(rgb.stamp_ns, rgb.size, thermal.size)
+            if self._params.registration.mode == 'refine' and health.mode is Mode.FUSED:
+                refinement = refine(rgb.image, thermal_u8, deformation)
+                if refinement.accepted:
+                    deformation = refinement.deformation
+        pair = FramePair(rgb, thermal, thermal.stamp_ns - rgb.stamp_ns)
+        return self._finish(pair, health, thermal_u8, deformation, latency, detect)
+
+    def detect(self, result: FusionResult) -> Detections:
+        """Run the detector on a fused image.
+
+        Raises:
+            WeightsError: no detector is loaded.
+        """
+        from ivif_ros.errors import WeightsError
+
+        if self._detector is None:
+            raise WeightsError('no detector is loaded; set detection.weights and call load_detector')
+        return self._detector.detect(result.fused)
+
+    def _note_cameras(self, rgb: Frame | None, thermal: Frame | None) -> None:
+        """Take new intrinsics; the objects stay the same while camera_info does not change."""
+        if not self._params.registration.use_camera_info:
+            return
+        known = self._cameras
+        cameras = ((rgb.camera if rgb is not None else None) or known[0],
+                   (thermal.camera if thermal is not None else None) or known[1])
+        if cameras[0] is not known[0] or cameras[1] is not known[1]:
+            self._cameras = cameras
+            self._complete_calibration()
+
+    def _complete_calibration(self) -> None:
+        rgb, thermal = self._cameras
+        if self._stored is not None:
+            self._tracker.set_calibration(
+                self._stored.completed(rgb, thermal, self._extrinsics))
+        elif rgb is not None and thermal is not None:
+            self._tracker.set_calibration(Calibration(rgb, thermal, self._extrinsics))
+
+    def _register(self, pair: FramePair, thermal_u8: Array, both_good: bool) -> Deformation:
+        thermal_size = thermal_u8.shape[1], thermal_u8.shape[0]
+        if pair.rgb is not None and both_good and not pair.held:
+            return self._tracker.update(pair.stamp_ns, pair.rgb.image, thermal_u8)
+        return self._tracker.current(pair.stamp_ns, self._rgb_size or thermal_size, thermal_size)
+
+    def _finish(self, pair: FramePair, health: HealthState, thermal_u8: Array | None,
+                deformation: Deformation | None, latency: dict[str, float],
+                detect: bool) -> FusionResult:
+        """Warp, fuse and detect."""
+        import torch
+
+        device = self._engine.device
+        colour = pair.rgb.image if pair.rgb is not None else None
+        registered = weight = None
+        with torch.inference_mode():
+            with _timed(latency, 'warp'):
+                if thermal_u8 is not None and deformation is not None:
+                    uploaded = torch.from_numpy(thermal_u8).to(device)
+                    registered, weight = self._warper.warp(uploaded, deformation)
+            with _timed(latency, 'fusion'):
+                if health.mode is Mode.FUSED and colour is not None and registered is not None:
+                    uploaded = torch.from_numpy(np.ascontiguousarray(colour)).to(device)
+                    fused = self._engine.fuse(uploaded, registered, weight).cpu().numpy()
+                elif health.mode is not Mode.RGB_ONLY and registered is not None:
+                    assert weight is not None
+                    fused = _thermal_picture(
+                        registered.cpu().numpy(), weight.cpu().numpy(), colour)
+                else:
+                    assert colour is not None
+                    fused = colour
+            on_rgb = None if registered is None else registered.cpu().numpy()
+        result = FusionResult(
+            pair, health.mode, health.reason, fused, on_rgb, deformation, None, latency)
+        return self._with_detections(result) if detect else result
+
+    def _with_detections(self, result: FusionResult) -> FusionResult:
+        period_ns = self._params.detection.period_ms * 1e6
+        stamp = result.pair.stamp_ns
+        last = self._last_detection_ns
+        if self._detector is None or (last is not None and 0 <= stamp - last < period_ns):
+            return result
+        self._last_detection_ns = stamp
+        with _timed(result.latency_ms, 'detection'):
+            detections = self._detector.detect(result.fused)
+        return replace(result, detections=detections)
+
+
+def _thermal_picture(registered: Array, weight: Array, rgb: Array | None) -> Array:
+    """Grey picture of the thermal image; where it does not reach, the RGB image if there is one."""
+    picture = cv2.cvtColor(registered, cv2.COLOR_GRAY2BGR)
+    if rgb is not None:
+        outside = weight <= 0
+        picture[outside] = rgb[outside]
+    return picture
+
+
+@contextmanager
+def _timed(latency: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        latency[stage] = (time.perf_counter() - start) * 1e3

@@ -1,0 +1,138 @@
+# Copyright 2026 ivif_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""One warp, straight from the raw thermal image onto the RGB grid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import cv2
+import numpy as np
+
+from ivif_ros.errors import CalibrationError
+from ivif_ros.registration.maps import map_planes
+from ivif_ros.types import Array, Deformation
+
+if TYPE_CHECKING:
+    import torch
+
+FEATHER_PX = 6.0
+"""RGB pixels over which the weight rises from 0 to 1 at the border of the thermal image."""
+
+_OUTSIDE = -2.0
+
+
+class _Maps(NamedTuple):
+    """What depends on the deformation alone."""
+
+    deformation: Deformation
+    coarse: Array
+    fine: Array
+    lattice: torch.Tensor | None
+    weight: torch.Tensor
+
+
+class Warper:
+    """Resamples thermal images by a deformation; maps are rebuilt only when it changes."""
+
+    def __init__(self, device: torch.device | str = 'cpu') -> None:
+        """Warp on this device: OpenCV on the CPU, `grid_sample` elsewhere."""
+        import torch
+
+        self._device = torch.device(device)
+        self._maps: _Maps | None = None
+
+    def warp(self, thermal: torch.Tensor, deformation: Deformation,
+             ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Resample a thermal image onto the RGB grid, bilinearly.
+
+        Args:
+            thermal: (h, w) uint8 on the device of this warper.
+            deformation: backward map RGB -> thermal for images of these sizes.
+
+        Returns:
+            Registered image (H, W) uint8, 0 outside the thermal image, in memory of its own; and
+            weight (H, W) float32, 0 outside the thermal image, rising to 1 within FEATHER_PX of
+            its border. The weight is shared between calls: do not write to it.
+
+        Raises:
+            CalibrationError: the deformation is for thermal images of another size.
+        """
+        size = int(thermal.shape[1]), int(thermal.shape[0])
+        if size != deformation.thermal_size:
+            raise CalibrationError(
+                f'thermal image is {size[0]}x{size[1]}, the deformation is for '
+                f'{deformation.thermal_size[0]}x{deformation.thermal_size[1]} (use rescaled)')
+        maps = self._maps
+        if maps is None or maps.deformation is not deformation:
+            maps = self._maps = self._build(deformation)
+        if self._device.type == 'cpu':
+            return self._warp_cpu(thermal, maps), maps.weight
+        return self._warp_torch(thermal, maps), maps.weight
+
+    @staticmethod
+    def _warp_cpu(thermal: torch.Tensor, maps: _Maps) -> torch.Tensor:
+        import torch
+
+        registered = cv2.remap(
+            thermal.numpy(), maps.coarse, maps.fine, cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT, borderValue=(0.0,))
+        return torch.from_numpy(registered)
+
+    @staticmethod
+    def _warp_torch(thermal: torch.Tensor, maps: _Maps) -> torch.Tensor:
+        import torch
+
+        assert maps.lattice is not None
+        registered = torch.nn.functional.grid_sample(
+            thermal[None, None].float(), maps.lattice, mode='bilinear', padding_mode='zeros',
+            align_corners=False)
+        return registered[0, 0].round_().clamp_(0, 255).to(torch.uint8)
+
+    def _build(self, deformation: Deformation) -> _Maps:
+        import torch
+
+        x, y, weight = clamped_map(deformation)
+        shared = torch.from_numpy(weight).to(self._device)
+        if self._device.type == 'cpu':
+            coarse, fine = cv2.convertMaps(x, y, cv2.CV_16SC2)
+            return _Maps(deformation, coarse, fine, None, shared)
+        # grid_sample counts from -1 to 1 between the outer edges of the outer pixels.
+        width, height = deformation.thermal_size
+        lattice = np.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], axis=-1)
+        nothing = np.zeros(0)
+        return _Maps(deformation, nothing, nothing,
+                     torch.from_numpy(lattice)[None].to(self._device), shared)
+
+
+def clamped_map(deformation: Deformation) -> tuple[Array, Array, Array]:
+    """Map and weight for resampling without dark rims.
+
+    Within half a pixel of the border the thermal pixel itself still covers the point, so that the
+    map is moved onto its centre there; everything farther out goes far outside.
+
+    Args:
+        deformation: backward map RGB -> thermal.
+
+    Returns:
+        Three (H, W) float32 arrays: thermal x, thermal y, weight in 0..1.
+    """
+    planes = map_planes(deformation)
+    width, height = deformation.thermal_size
+    covered = None
+    clamped = []
+    for plane, last in zip(planes, (width - 1.0, height - 1.0), strict=True):
+        inside = cv2.inRange(plane, -0.5, last + 0.5)
+        covered = inside if covered is None else cv2.bitwise_and(covered, inside)
+        clamped.append(np.clip(plane, np.float32(0), np.float32(last)))
+    assert covered is not None
+    if cv2.countNonZero(covered) == covered.size:
+        return clamped[0], clamped[1], np.ones(covered.shape, np.float32)
+    outside = cv2.bitwise_not(covered).view(bool)
+    for plane in clamped:
+        plane[outside] = _OUTSIDE
+    # The border of the RGB image itself is no border of the thermal image: the transform counts the
+    # distance to uncovered pixels only.
+    distance = cv2.distanceTransform(covered, cv2.DIST_L2, 3)
+    weight = np.minimum(distance * np.float32(1 / FEATHER_PX), np.float32(1))
+    return clamped[0], clamped[1], np.asarray(weight)

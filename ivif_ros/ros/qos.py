@@ -1,0 +1,83 @@
+# Copyright 2026 ivif_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Quality of service of the topics, and what happens when the other side does not match."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.qos import (
+    QoSDurabilityPolicy, QoSHistoryPolicy, QoSPolicyKind, QoSProfile, QoSReliabilityPolicy)
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+try:
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
+
+
+def sensor_input() -> QoSProfile:
+    """Images in: best effort takes any publisher (REP-2003), depth 1 keeps the newest only."""
+    return QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=1,
+                      reliability=QoSReliabilityPolicy.BEST_EFFORT,
+                      durability=QoSDurabilityPolicy.VOLATILE)
+
+
+def image_output() -> QoSProfile:
+    """Images out: reliable serves every subscriber (REP-2003), depth 1 never sends what is old."""
+    return QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=1,
+                      reliability=QoSReliabilityPolicy.RELIABLE,
+                      durability=QoSDurabilityPolicy.VOLATILE)
+
+
+def record_output() -> QoSProfile:
+    """Small messages out of which a recorder wants each one: status, deformation, detections."""
+    return QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=10,
+                      reliability=QoSReliabilityPolicy.RELIABLE,
+                      durability=QoSDurabilityPolicy.VOLATILE)
+
+
+def latched_output() -> QoSProfile:
+    """What a late subscriber must get too: label_info."""
+    return QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=1,
+                      reliability=QoSReliabilityPolicy.RELIABLE,
+                      durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def overridable() -> QoSOverridingOptions:
+    """Declare `qos_overrides.<topic>...` parameters for history, depth, reliability, durability."""
+    return QoSOverridingOptions((QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH,
+                                 QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY))
+
+
+def subscription_events(
+        topic: str, report: Callable[[str, str], None]) -> SubscriptionEventCallbacks:
+    """Tell when a publisher offers less than the subscription asks for.
+
+    Args:
+        topic: full name, for the message.
+        report: called with the topic and one clear sentence.
+    """
+    def incompatible(event: Any) -> None:
+        report(topic, f"a publisher of '{topic}' offers an incompatible QoS "
+               f'({_policy(event.last_policy_kind)}), its messages do not arrive; set '
+               f"'qos_overrides.{topic}.subscription.{_policy(event.last_policy_kind)}' "
+               'to what it offers')
+    return SubscriptionEventCallbacks(incompatible_qos=incompatible)
+
+
+def publisher_events(topic: str, report: Callable[[str, str], None]) -> PublisherEventCallbacks:
+    """Tell when a subscriber asks for more than the publisher offers; see subscription_events."""
+    def incompatible(event: Any) -> None:
+        report(topic, f"a subscriber of '{topic}' asks for an incompatible QoS "
+               f'({_policy(event.last_policy_kind)}) and gets nothing')
+    return PublisherEventCallbacks(incompatible_qos=incompatible)
+
+
+def _policy(kind: Any) -> str:
+    """Name a policy kind as its parameter is named."""
+    try:
+        return str(QoSPolicyKind(int(kind)).name).lower()
+    except ValueError:
+        return 'unknown policy'

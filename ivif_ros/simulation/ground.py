@@ -1,0 +1,189 @@
+# Copyright 2026 ivif_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Road, parking lanes and pavement as one texture that repeats along the street."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from ivif_ros.simulation.lighting import Light
+from ivif_ros.simulation.noise import Rng, fractal, value_noise
+from ivif_ros.simulation.radiance import encode
+from ivif_ros.simulation.surface import Texture
+from ivif_ros.types import Array
+
+TILE_M = 48.0
+"""Length of the street after which the ground repeats."""
+ROAD_M = 5.4
+"""Half width from the centre line to the kerb: one lane and one parking lane."""
+HALF_WIDTH_M = 14.0
+"""Half width of the ground texture; what lies beyond is hidden by buildings."""
+LAMP_STEP_M = 24.0
+"""Distance between two street lamps on one side."""
+_PX_PER_M = 40
+
+
+def lamp_places() -> list[tuple[float, float]]:
+    """Feet of the street lamps of one tile as (x, z) in metres."""
+    return [(-ROAD_M - 0.6, 6.0), (ROAD_M + 0.6, 18.0), (-ROAD_M - 0.6, 30.0), (ROAD_M + 0.6, 42.0)]
+
+
+def lamp_light(x: Array, z: Array) -> Array:
+    """Light of the street lamps on the ground, 1 right below a lamp.
+
+    Args:
+        x: metres to the right of the centre line.
+        z: metres along the street (any), same shape as x.
+
+    Returns:
+        Same shape, float32; a Lambertian floor below a lamp at height h gets h^3 / (h^2 + d^2)^1.5
+        with the lamp's own downward cosine on top.
+    """
+    height = 6.5
+    total = np.zeros(np.broadcast(x, z).shape, np.float32)
+    for foot_x, foot_z in lamp_places():
+        reach_x = foot_x - np.sign(foot_x) * 1.4
+        gap = (z - foot_z + TILE_M / 2) % TILE_M - TILE_M / 2
+        square = (x - reach_x) ** 2 + gap ** 2
+        total += (height ** 2 / (height ** 2 + square)) ** 2
+    return total
+
+
+def ground_texture(rng: Rng, light: Light) -> Texture:
+    """Paint one tile.
+
+    Args:
+        rng: random numbers.
+        light: time of day.
+
+    Returns:
+        Texture whose rows run from z = TILE_M (first) back to 0 and columns from left to right.
+    """
+    shape = (int(TILE_M * _PX_PER_M), int(2 * HALF_WIDTH_M * _PX_PER_M))
+    z = ((np.arange(shape[0], dtype=np.float32)[::-1] + 0.5) / _PX_PER_M)[:, None]
+    x = ((np.arange(shape[1], dtype=np.float32) + 0.5) / _PX_PER_M - HALF_WIDTH_M)[None, :]
+    off_road = np.broadcast_to(np.abs(x) > ROAD_M, shape)
+    grain = value_noise(rng, shape, 1.0)
+    rough = fractal(rng, shape, 90.0, 6, 0.75, wrap=True)
+    broad = fractal(rng, shape, 6.0 * _PX_PER_M, 3, 0.6, wrap=True)
+    reflect = 0.125 * (1 + 0.16 * grain + 0.10 * rough + 0.10 * broad)
+    heat = 0.22 * broad + 0.12 * rough
+    # Tyres polish and warm two tracks per lane; oil darkens the middle between them.
+    for lane in (-1.75, 1.75):
+        for track in (-0.75, 0.75):
+            bump = np.exp(-((x - lane - track) / 0.28) ** 2)
+            reflect += 0.014 * bump
+            heat = heat + 0.35 * bump
+        reflect -= 0.016 * np.exp(-((x - lane) / 0.3) ** 2)
+    _patches(rng, reflect, heat)
+    _cracks(rng, reflect)
+    paint = _markings(rng, shape, x, z, rough)
+    reflect += paint * (0.62 - reflect)
+    heat = heat - 0.7 * paint
+    # Pavement: slabs with joints, kerb stone, strip of grass or gravel before the buildings.
+    slab = 0.27 * (1 + 0.06 * grain + 0.05 * rough + 0.08 * broad)
+    joint = (np.mod(z, 0.5) < 0.03) | (np.mod(np.abs(x) - ROAD_M, 0.5) < 0.03)
+    tone = value_noise(rng, (int(TILE_M * 2), int(4 * HALF_WIDTH_M)), 1.0)
+    tone = cv2.resize(tone, shape[::-1], interpolation=cv2.INTER_NEAREST)
+    slab = slab * (1 + 0.06 * tone) * np.where(joint, 0.72, 1.0)
+    reflect = np.where(off_road, slab, reflect)
+    heat = np.where(off_road, heat - 0.9 + 0.15 * tone - 0.3 * joint, heat)
+    kerb = np.broadcast_to((np.abs(x) > ROAD_M - 0.02) & (np.abs(x) < ROAD_M + 0.16), shape)
+    reflect = np.where(kerb, 0.34 * (1 + 0.06 * grain) * np.where(np.mod(z, 1.0) < 0.04, 0.6, 1.0),
+                       reflect)
+    gutter = np.broadcast_to(np.exp(-((np.abs(x) - ROAD_M + 0.16) / 0.14) ** 2), shape)
+    reflect = reflect * (1 - 0.45 * gutter)
+    heat = heat - 0.6 * gutter
+    colour = np.repeat(reflect[..., None], 3, 2) * np.array([1.02, 1.0, 0.98], np.float32)
+    green = np.broadcast_to(np.clip((np.abs(x) - 9.2) / 0.3, 0, 1), shape)[..., None]
+    grass = (0.075 + 0.03 * rough + 0.018 * grain)[..., None] * np.array([0.45, 1.0, 0.75])
+    colour = colour * (1 - green) + np.maximum(grass, 0.01) * green
+    heat = heat * (1 - green[..., 0]) + green[..., 0] * (-2.0 + 0.5 * rough)
+    _manholes(rng, colour, heat)
+    lit = (np.array(light.ambient, np.float32) * light.from_above
+           + lamp_light(x, z)[..., None] * np.array(light.lamp, np.float32))
+    warm = light.ground_c + heat * (1.6 if light.name == 'day' else 1.0)
+    return Texture(encode(np.maximum(colour, 0.004) * lit),
+                   cv2.resize(warm.astype(np.float32), (shape[1] // 2, shape[0] // 2),
+                              interpolation=cv2.INTER_AREA))
+
+
+def _patches(rng: Rng, reflect: Array, heat: Array) -> None:
+    """Rectangles of newer, darker asphalt with a tar seam."""
+    rows, columns = reflect.shape
+    for _ in range(7):
+        wide, long = int(rng.uniform(0.5, 2.4) * _PX_PER_M), int(rng.uniform(0.8, 6) * _PX_PER_M)
+        left = int(columns / 2 + rng.uniform(-5.2, 5.2 - wide / _PX_PER_M) * _PX_PER_M)
+        top = int(rng.uniform(0, rows - long))
+        part = np.s_[top:top + long, left:left + wide]
+        seam = np.ones((long, wide), bool)
+        seam[3:-3, 3:-3] = False
+        reflect[part] *= rng.uniform(0.72, 0.92)
+        reflect[part][seam] *= 0.7
+        heat[part] += rng.uniform(0.1, 0.5)
+
+
+def _cracks(rng: Rng, reflect: Array) -> None:
+    """Thin wandering cracks."""
+    rows, columns = reflect.shape
+    lines = np.zeros(reflect.shape, np.uint8)
+    for _ in range(26):
+        steps = rng.normal(0, 9, (int(rng.integers(8, 40)), 2)) + rng.normal(0, 7, 2)
+        start = (columns / 2 + rng.uniform(-5, 5) * _PX_PER_M, rng.uniform(0, rows))
+        points = np.cumsum(np.concatenate([[start], steps]), 0)
+        cv2.polylines(lines, [np.rint(points).astype(np.int32)], False, 255, 1, cv2.LINE_AA)
+    reflect *= 1 - lines * np.float32(0.5 / 255)
+
+
+def _markings(rng: Rng, shape: tuple[int, int], x: Array, z: Array, rough: Array) -> Array:
+    """Coverage of worn white paint, 0..1: dashed centre line, edge lines and parking bays."""
+    centre = (np.abs(x) < 0.075) & (np.mod(z, 6.0) < 3.0)
+    edge = (np.abs(np.abs(x) - 3.45) < 0.06) & (z >= 0)
+    bays = (np.abs(x) > 3.45) & (np.abs(x) < ROAD_M - 0.25) & (np.mod(z - 1.0, 6.0) < 0.1)
+    return _worn(rng, (centre | edge | bays).astype(np.float32)) * np.clip(1 + 0.12 * rough, 0.6, 1)
+
+
+def _worn(rng: Rng, paint: Array) -> Array:
+    """Soften and wear off paint."""
+    wear = fractal(rng, (paint.shape[0], paint.shape[1]), 14.0, 4, 0.8)
+    soft = cv2.GaussianBlur(paint, (0, 0), 0.8)
+    return np.asarray(soft * np.clip(0.9 + 0.28 * wear, 0.15, 1.0), np.float32)
+
+
+CROSSING_M = (2 * (ROAD_M - 0.4), 3.4)
+"""Width across the road and length along it of a zebra crossing."""
+
+
+def crossing_texture(rng: Rng, light: Light) -> Texture:
+    """Zebra crossing to lay on the road: white bars, transparent between them."""
+    shape = (int(CROSSING_M[1] * _PX_PER_M), int(CROSSING_M[0] * _PX_PER_M))
+    x = (np.arange(shape[1], dtype=np.float32) + 0.5) / _PX_PER_M - CROSSING_M[0] / 2
+    bars = np.broadcast_to((np.mod(x + 0.25, 1.0) < 0.5)[None, :], shape).astype(np.float32)
+    bars = np.ascontiguousarray(bars)
+    bars[:2] = bars[-2:] = 0
+    alpha = _worn(rng, bars)
+    lit = np.array(light.ambient) * light.from_above + 0.3 * np.array(light.lamp)
+    colour = np.broadcast_to(encode(np.float32(0.6) * lit), (*shape, 3))
+    heat = np.full(shape, light.ground_c - 0.7, np.float32)
+    return Texture(np.dstack([colour, np.rint(alpha * 255).astype(np.uint8)]),
+                   np.dstack([heat, alpha]))
+
+
+def _manholes(rng: Rng, colour: Array, heat: Array) -> None:
+    """Iron covers: dark ring, pattern, warmer from the sewer below."""
+    rows, columns = heat.shape
+    for _ in range(3):
+        centre = (int(columns / 2 + rng.uniform(-3, 3) * _PX_PER_M), int(rng.uniform(60, rows - 60)))
+        radius = int(0.33 * _PX_PER_M)
+        ring = np.zeros(heat.shape, np.uint8)
+        disc = np.zeros(heat.shape, np.uint8)
+        cv2.circle(disc, centre, radius, 255, -1, cv2.LINE_AA)
+        cv2.circle(ring, centre, radius, 255, 2, cv2.LINE_AA)
+        for step in range(-radius, radius, 6):
+            cv2.line(ring, (centre[0] + step, centre[1] - radius), (centre[0] + step, centre[1] + radius),
+                     90, 1)
+        cover = (disc / np.float32(255))[..., None]
+        lines = (cv2.bitwise_and(ring, disc) / np.float32(255))[..., None]
+        colour *= 1 - 0.25 * cover - 0.35 * lines
+        heat += cover[..., 0] * np.float32(1.8)

@@ -1,0 +1,260 @@
+# Copyright 2026 ivif_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What stands along the street: endless, the same for the same seed, built block by block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from ivif_ros.simulation.assets import HEDGE_M, Assets
+from ivif_ros.simulation.backdrop import LAMP_M, SIGN_M, TREE_M
+from ivif_ros.simulation.ground import (
+    CROSSING_M, HALF_WIDTH_M, ROAD_M, TILE_M, lamp_light, lamp_places)
+from ivif_ros.simulation.noise import generator
+from ivif_ros.simulation.surface import Surface, Texture
+from ivif_ros.simulation.vehicles import Vehicle
+from ivif_ros.types import Array
+
+FACADE_M = 9.6
+"""Distance of the facades from the centre line in metres."""
+PERSON, BICYCLE, CAR = 0, 1, 2
+CLASS_NAMES = {PERSON: 'person', BICYCLE: 'bicycle', CAR: 'car'}
+"""Class ids of the truth (as in COCO)."""
+
+
+@dataclass(frozen=True)
+class Glow:
+    """A point of light and the halo that it makes in the lens.
+
+    Attributes:
+        position: world metres.
+        colour: BGR, 0..1.
+        power: 1 for a street lamp.
+        facing: -1 shines towards the rig (seen from smaller z), 1 away from it, 0 all round.
+    """
+
+    position: tuple[float, float, float]
+    colour: tuple[float, float, float]
+    power: float
+    facing: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Things that are drawn together, ordered among the others by depth.
+
+    Attributes:
+        z: world depth for the painter's order in metres.
+        x: middle of the group.
+        surfaces: in painter's order.
+        shadows: lie on the ground, drawn before everything that stands on it.
+        glows: lights.
+        class_of: class of each object id in the surfaces.
+    """
+
+    z: float
+    x: float
+    surfaces: tuple[Surface, ...]
+    shadows: tuple[Surface, ...] = ()
+    glows: tuple[Glow, ...] = ()
+    class_of: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """One tile of the street.
+
+    Attributes:
+        walls: facades and end walls, farthest first.
+        ground: road decals.
+        groups: what stands before the facades.
+    """
+
+    walls: tuple[Surface, ...]
+    ground: tuple[Surface, ...]
+    groups: tuple[Group, ...]
+
+
+def billboard(texture: Texture, x: float, z: float, size_m: tuple[float, float], *, mirror: bool = False,
+              anchor: float = 0.5, gain: tuple[float, float, float] = (1.0, 1.0, 1.0),
+              object_id: int = 0, base_y: float = 0.0) -> Surface:
+    """A plane that stands upright across the street.
+
+    Args:
+        texture: picture.
+        x, z: foot in world metres.
+        size_m: width, height.
+        mirror: swap left and right.
+        anchor: where in the width the foot is, 0 left to 1 right of the unmirrored picture.
+        gain: BGR light on it.
+        object_id: for the truth.
+        base_y: height of the lower edge above the ground, negative is up.
+    """
+    width, height = size_m
+    sign = -1.0 if mirror else 1.0
+    return Surface(texture, np.array([x - sign * anchor * width, base_y - height, z]),
+                   np.array([sign * width, 0.0, 0.0]), np.array([0.0, height, 0.0]), gain=gain,
+                   object_id=object_id)
+
+
+def on_ground(texture: Texture, x: float, z: float, width: float, length: float,
+              shade: bool = True) -> Surface:
+    """A plane that lies on the road, centred at x, z."""
+    return Surface(texture, np.array([x - width / 2, 0.0, z + length / 2]), np.array([width, 0.0, 0.0]),
+                   np.array([0.0, 0.0, -length]), shade=shade)
+
+
+def vehicle_surfaces(vehicle: Vehicle, x: float, z: float, towards: bool, viewer: Array,
+                     gain: tuple[float, float, float], object_id: int) -> tuple[Surface, ...]:
+    """Panels of a vehicle that face the viewer.
+
+    Args:
+        vehicle: model.
+        x, z: middle of the rear bumper, or of the front bumper when it comes towards the rig.
+        towards: it drives against the direction of the rig.
+        viewer: (3,) world position for the culling of back faces.
+        gain: BGR light on it.
+        object_id: for the truth.
+    """
+    sign = -1.0 if towards else 1.0
+    turn = np.array([sign, 1.0, sign])
+    base = np.array([x, 0.0, z + (vehicle.body.length if towards else 0.0)])
+    out = []
+    for panel in vehicle.panels:
+        origin, right, down = base + panel.origin * turn, panel.right * turn, panel.down * turn
+        # Texture rows run down and columns right as seen from outside: the normal points inwards.
+        if np.dot(np.cross(right, down), origin - viewer) > 0:
+            out.append((float(np.dot(origin + right / 2 + down / 2 - viewer,
+                                     origin + right / 2 + down / 2 - viewer)),
+                        Surface(panel.texture, origin, right, down, panel.polygon, gain,
+                                object_id=object_id)))
+    out.sort(key=lambda pair: -pair[0])
+    return tuple(surface for _, surface in out)
+
+
+class Street:
+    """The scenery, block by block."""
+
+    def __init__(self, assets: Assets, seed: int, traffic: float) -> None:
+        """Keep what blocks are made of.
+
+        Args:
+            assets: textures.
+            seed: of the rig.
+            traffic: density of parked vehicles.
+        """
+        self._assets, self._seed, self._traffic = assets, seed, traffic
+        self.block = lru_cache(maxsize=12)(self._build)
+
+    def _build(self, index: int) -> Block:
+        """Build the block from z = index * TILE_M on."""
+        rng = generator(self._seed, 21, index)
+        start = index * TILE_M
+        walls: list[tuple[float, Surface]] = []
+        groups: list[Group] = []
+        for side in (-1, 1):
+            self._row_of_houses(index, side, walls, groups)
+        for foot_x, foot_z in lamp_places():
+            groups.append(self._lamp(foot_x, start + foot_z))
+        for side in (-1, 1):
+            for slot in range(5):
+                z = start + slot * 9.6 + float(rng.uniform(0, 4)) + 1.0
+                if rng.random() < 0.6:
+                    groups.append(self._tree(rng, side, z))
+            for _ in range(2):
+                if rng.random() < 0.5:
+                    groups.append(self._sign(rng, side, start + float(rng.uniform(0, TILE_M))))
+            for bay in range(8):
+                # Bays are painted every six metres, see ground.py.
+                if rng.random() < 0.42 * self._traffic:
+                    car = int(rng.integers(len(self._assets.parked)))
+                    z = start + 1.0 + bay * 6.0 + float(rng.uniform(0.6, 1.1))
+                    groups.append(self._parked(car, side, z, 1_000_000 + index * 100 + side * 20 + bay))
+        ground = []
+        if rng.random() < 0.6:
+            ground.append(on_ground(self._assets.crossing, 0.0, start + 24.0, *CROSSING_M, shade=False))
+        walls.sort(key=lambda pair: -pair[0])
+        return Block(tuple(surface for _, surface in walls), tuple(ground), tuple(groups))
+
+    def _row_of_houses(self, index: int, side: int, walls: list[tuple[float, Surface]],
+                       groups: list[Group]) -> None:
+        """Fill one side of a block with facades; gaps get a hedge."""
+        rng = generator(self._seed, 22, index, side)
+        assets = self._assets
+        z, end = index * TILE_M, (index + 1) * TILE_M
+        while z < end - 6:
+            if rng.random() < 0.2:
+                gap = float(rng.uniform(4, 7))
+                hedge = assets.hedges[int(rng.integers(2))]
+                place = z + gap / 2
+                groups.append(Group(place, side * 9.0, (billboard(
+                    hedge, side * (FACADE_M + 1.5), place, HEDGE_M),)))
+                z += gap
+                continue
+            house = assets.buildings[int(rng.integers(len(assets.buildings)))]
+            length = min(house.length_m, end - z)
+            share = length / house.length_m
+            setback = float(rng.choice([0.0, 0.0, 0.4, 1.2]))
+            x = side * (FACADE_M + setback)
+            edge = np.array([0, 0, house.length_m])
+            # Columns of the texture run along the street on the right side, against it on the left.
+            if side > 0:
+                polygon = np.array([[1 - share, 0], [1, 0], [1, 1], [1 - share, 1]])
+                surface = Surface(house.front, np.array([x, -house.height_m, z + length]), -edge,
+                                  np.array([0, house.height_m, 0]), polygon - [1 - share, 0])
+            else:
+                polygon = np.array([[0, 0], [share, 0], [share, 1], [0, 1]])
+                surface = Surface(house.front, np.array([x, -house.height_m, z]), edge,
+                                  np.array([0, house.height_m, 0]), polygon)
+            walls.append((z + 0.5, surface))
+            left = x if side > 0 else x - 10.0
+            walls.append((z, Surface(house.end, np.array([left, -house.height_m, z]),
+                                     np.array([10.0, 0, 0]), np.array([0, house.height_m, 0]))))
+            z += length
+
+    def _light_at(self, x: float, z: float) -> float:
+        """Share of lamp light on something upright at a place."""
+        return 0.6 * float(lamp_light(np.array([x]), np.array([z]))[0])
+
+    def _lamp(self, x: float, z: float) -> Group:
+        """Street lamp with its arm over the road."""
+        left = x < 0
+        surface = billboard(self._assets.lamp, x, z, LAMP_M, mirror=not left, anchor=0.2 / LAMP_M[0])
+        glows: tuple[Glow, ...] = ()
+        light = self._assets.light
+        if light.lights_on:
+            peak = max(light.lamp)
+            tone = tuple(float(c / peak) for c in light.lamp)
+            glows = (Glow((x + (1.5 if left else -1.5), -6.65, z), (tone[0], tone[1], tone[2]), 1.0),)
+        return Group(z, x, (surface,), glows=glows)
+
+    def _tree(self, rng: np.random.Generator, side: int, z: float) -> Group:
+        """Tree on the pavement."""
+        assets = self._assets
+        x = side * (ROAD_M + 1.3 + float(rng.uniform(0, 0.8)))
+        size = float(rng.uniform(0.75, 1.1))
+        surface = billboard(assets.trees[int(rng.integers(len(assets.trees)))], x, z,
+                            (TREE_M[0] * size, TREE_M[1] * size), mirror=bool(rng.random() < 0.5))
+        return Group(z, x, (surface,), (on_ground(assets.shadow, x, z, 2.2, 1.6),))
+
+    def _sign(self, rng: np.random.Generator, side: int, z: float) -> Group:
+        """Traffic sign at the kerb."""
+        assets = self._assets
+        x = side * (ROAD_M + 0.4)
+        return Group(z, x, (billboard(assets.signs[int(rng.integers(len(assets.signs)))], x, z, SIGN_M),))
+
+    def _parked(self, car: int, side: int, z: float, object_id: int) -> Group:
+        """Parked vehicle; on the left side it faces the rig."""
+        assets = self._assets
+        vehicle = assets.parked[car]
+        x = side * (ROAD_M - 0.25 - vehicle.body.width / 2 - 0.1)
+        gain = assets.gain(self._light_at(x, z) + 0.05, 0.0)
+        # Culling needs the lane only: the rig passes between the two rows.
+        viewer = np.array([1.75, -1.5, z - 8.0])
+        surfaces = vehicle_surfaces(vehicle, x, z, side < 0, viewer, gain, object_id)
+        shadow = on_ground(assets.shadow, x, z + vehicle.body.length / 2, vehicle.body.width + 0.9,
+                           vehicle.body.length + 1.0)
+        return Group(z, x, surfaces, (shadow,), class_of=((object_id, CAR),))
