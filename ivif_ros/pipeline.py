@@ -12,25 +12,68 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from ivif_ros.counters import Counters
+from ivif_ros.errors import ImageError
 from ivif_ros.health import CameraHealth, HealthState
 from ivif_ros.parameters import Parameters
 from ivif_ros.registration import Calibration, DeformationTracker, load_calibration
 from ivif_ros.registration.refine import refine
 from ivif_ros.thermal import FreezeDetector, ThermalNormaliser
 from ivif_ros.types import (
-    Array, CameraModel, Deformation, Detections, Frame, FramePair, FusionResult, Mode, Size)
+    Array,
+    CameraModel,
+    Deformation,
+    Detections,
+    Frame,
+    FramePair,
+    FusionResult,
+    Mode,
+    Size,
+)
 
 if TYPE_CHECKING:
+    import torch
+
     from ivif_ros.detection import Detector
     from ivif_ros.fusion import FusionEngine
     from ivif_ros.registration import Warper
+
+
+@dataclass(frozen=True, eq=False)
+class Registered:
+    """A pair with its thermal image on the RGB grid: what fusion needs.
+
+    Attributes:
+        pair: the input.
+        health: which cameras are trusted.
+        deformation: map that was used, or None without a usable thermal image.
+        thermal: (H, W) uint8 on the RGB grid and on the device, or None.
+        weight: (H, W) float32 on the device, 0 where there is no thermal image, or None.
+        latency_ms: stage name -> milliseconds so far.
+    """
+
+    pair: FramePair
+    health: HealthState
+    deformation: Deformation | None
+    thermal: torch.Tensor | None
+    weight: torch.Tensor | None
+    latency_ms: dict[str, float]
+
+    @property
+    def mode(self) -> Mode:
+        """What a fused image of this pair is made of."""
+        return self.health.mode
+
+    @property
+    def reason(self) -> str:
+        """Why it is not a full fusion; empty for one."""
+        return self.health.reason
 
 
 class Pipeline:
@@ -176,7 +219,18 @@ class Pipeline:
             The fused image on the RGB grid with everything that is known about it.
 
         Raises:
-            ImageError: an image that cannot be used, such as a thermal image of NaN only.
+            ImageError: a thermal image that cannot be used (such as NaN only) without an RGB image.
+        """
+        result = self.fuse(self.register(pair))
+        return self._with_detections(result) if detect else result
+
+    def register(self, pair: FramePair) -> Registered:
+        """Lay the thermal image of a pair on its RGB image.
+
+        A thermal image that cannot be used is counted as `thermal.<reason>` and left out.
+
+        Raises:
+            ImageError: a thermal image that cannot be used without an RGB image.
         """
         latency: dict[str, float] = {}
         rgb, thermal = pair.rgb, pair.thermal
@@ -184,8 +238,13 @@ class Pipeline:
         freeze = None
         with _timed(latency, 'thermal'):
             if thermal is not None:
-                freeze = self._freeze.update(thermal.image, thermal.stamp_ns)
-                thermal_u8 = self._normaliser.apply(thermal.image, thermal.stamp_ns)
+                try:
+                    thermal_u8 = self._normaliser.apply(thermal.image, thermal.stamp_ns)
+                    freeze = self._freeze.update(thermal.image, thermal.stamp_ns)
+                except ImageError as error:
+                    if rgb is None:
+                        raise
+                    self.counters.add(f'thermal.{error.reason}')
             health = self._health.update(
                 rgb.image if rgb is not None else None, thermal_u8, freeze)
         deformation: Deformation | None = None
@@ -195,7 +254,66 @@ class Pipeline:
                 self._rgb_size = rgb.size
             if thermal_u8 is not None:
                 deformation = self._register(pair, thermal_u8, health.mode is Mode.FUSED)
-        return self._finish(pair, health, thermal_u8, deformation, latency, detect)
+        return self._warp(pair, health, thermal_u8, deformation, latency)
+
+    def take_registered(self, pair: FramePair, deformation: Deformation | None) -> Registered:
+        """Take a pair whose thermal image lies on its RGB image already.
+
+        Args:
+            pair: frames; the thermal image, where there is one, is (H, W) uint8 on the RGB grid.
+            deformation: map with which it was made: says how far the thermal image reaches.
+                Without it the thermal image is left out.
+
+        Raises:
+            ImageError: the thermal image does not have the size or type that the map gives it.
+        """
+        latency: dict[str, float] = {}
+        rgb, thermal = pair.rgb, pair.thermal
+        if thermal is not None and deformation is not None and (
+                thermal.image.dtype != np.uint8 or thermal.size != deformation.rgb_size):
+            raise ImageError(
+                f'registered thermal image is {thermal.size[0]}x{thermal.size[1]} '
+                f'{thermal.image.dtype}, the deformation says {deformation.rgb_size[0]}x'
+                f'{deformation.rgb_size[1]} uint8; both must come from one registration node',
+                'bad_shape')
+        if thermal is None or deformation is None:
+            with _timed(latency, 'thermal'):
+                health = self._health.update(rgb.image if rgb is not None else None, None, None)
+            return Registered(pair, health, None, None, None, latency)
+        with _timed(latency, 'thermal'):
+            freeze = self._freeze.update(thermal.image, thermal.stamp_ns)
+            health = self._health.update(
+                rgb.image if rgb is not None else None, thermal.image, freeze)
+        import torch
+
+        with _timed(latency, 'warp'):
+            uploaded = torch.from_numpy(np.ascontiguousarray(thermal.image)).to(self._engine.device)
+            weight = self._warper.weight(deformation)
+        return Registered(pair, health, deformation, uploaded, weight, latency)
+
+    def fuse(self, registered: Registered) -> FusionResult:
+        """Make the fused image of what `register` gave."""
+        import torch
+
+        pair, health, latency = registered.pair, registered.health, registered.latency_ms
+        thermal, weight = registered.thermal, registered.weight
+        colour = pair.rgb.image if pair.rgb is not None else None
+        with torch.inference_mode():
+            with _timed(latency, 'fusion'):
+                if health.mode is Mode.FUSED and colour is not None and thermal is not None:
+                    uploaded = torch.from_numpy(np.ascontiguousarray(colour)).to(
+                        self._engine.device)
+                    fused = self._engine.fuse(uploaded, thermal, weight).cpu().numpy()
+                elif health.mode is not Mode.RGB_ONLY and thermal is not None:
+                    assert weight is not None
+                    fused = _thermal_picture(
+                        thermal.cpu().numpy(), weight.cpu().numpy(), colour)
+                else:
+                    assert colour is not None
+                    fused = colour
+            on_rgb = None if thermal is None else thermal.cpu().numpy()
+        return FusionResult(
+            pair, health.mode, health.reason, fused, on_rgb, registered.deformation, None, latency)
 
     def process_still(self, rgb: Frame, thermal: Frame, *, detect: bool = False) -> FusionResult:
         """Fuse a pair that stands alone: nothing is taken from other pairs.
@@ -219,7 +337,8 @@ class Pipeline:
                 if refinement.accepted:
                     deformation = refinement.deformation
         pair = FramePair(rgb, thermal, thermal.stamp_ns - rgb.stamp_ns)
-        return self._finish(pair, health, thermal_u8, deformation, latency, detect)
+        result = self.fuse(self._warp(pair, health, thermal_u8, deformation, latency))
+        return self._with_detections(result) if detect else result
 
     def detect(self, result: FusionResult) -> Detections:
         """Run the detector on a fused image.
@@ -258,35 +377,17 @@ class Pipeline:
             return self._tracker.update(pair.stamp_ns, pair.rgb.image, thermal_u8)
         return self._tracker.current(pair.stamp_ns, self._rgb_size or thermal_size, thermal_size)
 
-    def _finish(self, pair: FramePair, health: HealthState, thermal_u8: Array | None,
-                deformation: Deformation | None, latency: dict[str, float],
-                detect: bool) -> FusionResult:
-        """Warp, fuse and detect."""
+    def _warp(self, pair: FramePair, health: HealthState, thermal_u8: Array | None,
+              deformation: Deformation | None, latency: dict[str, float]) -> Registered:
+        """Lay the thermal image on the RGB grid."""
         import torch
 
-        device = self._engine.device
-        colour = pair.rgb.image if pair.rgb is not None else None
         registered = weight = None
-        with torch.inference_mode():
-            with _timed(latency, 'warp'):
-                if thermal_u8 is not None and deformation is not None:
-                    uploaded = torch.from_numpy(thermal_u8).to(device)
-                    registered, weight = self._warper.warp(uploaded, deformation)
-            with _timed(latency, 'fusion'):
-                if health.mode is Mode.FUSED and colour is not None and registered is not None:
-                    uploaded = torch.from_numpy(np.ascontiguousarray(colour)).to(device)
-                    fused = self._engine.fuse(uploaded, registered, weight).cpu().numpy()
-                elif health.mode is not Mode.RGB_ONLY and registered is not None:
-                    assert weight is not None
-                    fused = _thermal_picture(
-                        registered.cpu().numpy(), weight.cpu().numpy(), colour)
-                else:
-                    assert colour is not None
-                    fused = colour
-            on_rgb = None if registered is None else registered.cpu().numpy()
-        result = FusionResult(
-            pair, health.mode, health.reason, fused, on_rgb, deformation, None, latency)
-        return self._with_detections(result) if detect else result
+        with torch.inference_mode(), _timed(latency, 'warp'):
+            if thermal_u8 is not None and deformation is not None:
+                uploaded = torch.from_numpy(thermal_u8).to(self._engine.device)
+                registered, weight = self._warper.warp(uploaded, deformation)
+        return Registered(pair, health, deformation, registered, weight, latency)
 
     def _with_detections(self, result: FusionResult) -> FusionResult:
         period_ns = self._params.detection.period_ms * 1e6

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -308,6 +308,30 @@ class Detections:
     def none(cls, names: dict[int, str] | None = None) -> Detections:
         """No object."""
         return cls(np.zeros((0, 4)), np.zeros(0), np.zeros(0), names or {})
+
+
+class Outcome(Protocol):
+    """What a record of one pair tells, after fusion or after registration alone."""
+
+    @property
+    def pair(self) -> FramePair:
+        """The input."""
+
+    @property
+    def mode(self) -> Mode:
+        """What the fused image is made of."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is not a full fusion; empty for one."""
+
+    @property
+    def deformation(self) -> Deformation | None:
+        """Map that was used."""
+
+    @property
+    def latency_ms(self) -> dict[str, float]:
+        """Stage name -> milliseconds."""
 
 
 @dataclass(frozen=True, eq=False)

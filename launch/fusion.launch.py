@@ -8,11 +8,12 @@ thermal_image:=/lwir/image_raw detector_weights:=/opt/models/people.pt rviz:=tru
 
 from pathlib import Path
 
-from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 SHARE = Path(__file__).resolve().parents[1]
 BOOLEAN = ['true', 'false']
@@ -35,7 +36,8 @@ ARGUMENTS = (
     ('calibration', '', 'Calibration file; empty: as the parameters say.', None),
     ('split', 'false', 'true: registration, fusion and detection as processes of their own.',
      BOOLEAN),
-    ('autostart', 'true', 'false: a lifecycle manager configures and activates the nodes.', BOOLEAN),
+    ('autostart', 'true', 'false: a lifecycle manager configures and activates the nodes.',
+     BOOLEAN),
     ('use_sim_time', 'false', 'Take the time from /clock; a bag needs it.', BOOLEAN),
     ('use_respawn', 'false', 'Start a node again when its process ends.', BOOLEAN),
     ('log_level', 'info', 'Least severity of the log lines.',

@@ -96,7 +96,8 @@ Item = tuple[str, int, Any]
 
 
 def two_cameras(frames: int = 10, *, hz: float = 30.0, thermal_every: int = 1,
-                skew_ns: int = 2_000_000, delay_ns: int = 5_000_000, infos: bool = True, rgb_topic: str = RGB_TOPIC,
+                skew_ns: int = 2_000_000, delay_ns: int = 5_000_000, infos: bool = True,
+                rgb_topic: str = RGB_TOPIC,
                 thermal_topic: str = THERMAL_TOPIC, store: Any = STORE,
                 rgb: Callable[[int], np.ndarray] = rgb_picture,
                 thermal: Callable[[int], np.ndarray] = thermal_picture) -> list[Item]:

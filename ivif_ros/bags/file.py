@@ -16,6 +16,7 @@ from rosbags.rosbag2 import Reader as Reader2
 from rosbags.typesys import Stores, get_typestore
 
 from ivif_ros.errors import SourceError
+from ivif_ros.ros.typestore import typestore
 
 if TYPE_CHECKING:
     from rosbags.interfaces import Connection
@@ -56,8 +57,8 @@ class RawMessage:
 class BagFile:
     """An open recording.
 
-    Only the standard message types of ROS are deserialised, with definitions that are known here:
-    recordings without definitions (Humble) and with unknown types on other topics are fine.
+    Messages are deserialised with the definitions known here (those of ROS, vision_msgs and
+    ivif_ros): recordings without definitions (Humble) and unknown types on other topics are fine.
 
     Args:
         path: rosbag2 folder, `.mcap`, `.db3` or ROS 1 `.bag` file.
@@ -74,7 +75,7 @@ class BagFile:
         if self.path.is_dir() and not (self.path / 'metadata.yaml').exists():
             raise SourceError(self._without_metadata())
         self._ros1 = self.path.suffix.lower() == '.bag' and self.path.is_file()
-        self._store = get_typestore(Stores.ROS1_NOETIC if self._ros1 else Stores.ROS2_HUMBLE)
+        self._store = get_typestore(Stores.ROS1_NOETIC) if self._ros1 else typestore()
         # A damaged file can make the library raise anything, from AssertionError to struct.error.
         try:
             self._reader: Reader1 | Reader2 = (
@@ -123,10 +124,10 @@ class BagFile:
             yield RawMessage(connection.topic, connection.msgtype, received_ns, data)
 
     def deserialise(self, message: RawMessage) -> Any:
-        """Turn a message of a standard type into an object with the fields of its definition.
+        """Turn a message into an object with the fields of its definition.
 
         Raises:
-            SourceError: the data do not fit the type, or the type is not a standard one.
+            SourceError: the data do not fit the type, or the type is not known here.
         """
         try:
             if self._ros1:

@@ -20,11 +20,11 @@ from ivif_ros.bags.topics import (
     ImageTopic,
     choose_topics,
 )
-from ivif_ros.errors import CalibrationError, ImageError, SourceError
+from ivif_ros.errors import ImageError, SourceError
+from ivif_ros.nodes.intrinsics import Intrinsics
 from ivif_ros.ros.image_codec import decode_image
-from ivif_ros.ros.messages import camera_from_message
 from ivif_ros.sources.base import FrameSource
-from ivif_ros.types import CameraModel, Frame, Sensor
+from ivif_ros.types import Frame, Sensor
 
 _PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 
@@ -32,8 +32,8 @@ _PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 class BagSource(FrameSource):
     """Both cameras of a recording, read message by message.
 
-    Topics that are not named are found by type, name and encoding. The intrinsics of a frame are those
-    of the last camera_info before it on the sibling topic, as a live node would have them.
+    Topics that are not named are found by type, name and encoding. The intrinsics of a frame are
+    those of the last camera_info before it on the sibling topic, as a live node would have them.
 
     Args:
         path: rosbag2 folder, `.mcap`, `.db3` or ROS 1 `.bag` file.
@@ -61,16 +61,15 @@ class BagSource(FrameSource):
     def frames(self) -> Iterator[tuple[Sensor, Frame]]:
         """Yield the frames in the order in which they were recorded.
 
-        What cannot be decoded is counted (`rgb.bad_encoding`, `thermal.bad_message`, ...) and left out.
+        What cannot be decoded is counted (`rgb.bad_encoding`, `thermal.bad_message`) and left out.
         """
-        cameras: dict[Sensor, CameraModel | None] = {'rgb': None, 'thermal': None}
+        intrinsics = {sensor: self._intrinsics(sensor) for sensor in self._images.values()}
         for message in self.bag.messages({*self._images, *self._infos}):
             if message.topic in self._infos:
-                sensor = self._infos[message.topic]
-                cameras[sensor] = self._camera(message, sensor) or cameras[sensor]
+                self._update(intrinsics[self._infos[message.topic]], message)
                 continue
             sensor = self._images[message.topic]
-            frame = self._frame(message, sensor, cameras[sensor])
+            frame = self._frame(message, sensor, intrinsics[sensor])
             if frame is not None:
                 yield sensor, frame
 
@@ -99,22 +98,23 @@ class BagSource(FrameSource):
             self.rgb.camera_info: 'rgb', self.thermal.camera_info: 'thermal'}
         return {name: sensor for name, sensor in infos.items() if name in known}
 
-    def _camera(self, message: RawMessage, sensor: Sensor) -> CameraModel | None:
-        try:
-            return camera_from_message(_lower_case(self.bag.deserialise(message)))
-        except SourceError:
-            self.problems.add(f'{sensor}.bad_message')
-        except CalibrationError:
-            self.problems.add(f'{sensor}.bad_camera_info')
-        return None
+    def _intrinsics(self, sensor: Sensor) -> Intrinsics:
+        """Start without intrinsics of a camera; what is wrong with them is counted."""
+        return Intrinsics(lambda reason, _: self.problems.add(f'{sensor}.{reason}'))
 
-    def _frame(self, message: RawMessage, sensor: Sensor,
-               camera: CameraModel | None) -> Frame | None:
+    def _update(self, intrinsics: Intrinsics, message: RawMessage) -> None:
         try:
-            image = self.bag.deserialise(message)
-            stamp = image.header.stamp
-            return Frame(stamp.sec * 1_000_000_000 + stamp.nanosec, image.header.frame_id,
-                         decode_image(image, sensor), camera, message.received_ns)
+            intrinsics.update(_lower_case(self.bag.deserialise(message)))
+        except SourceError:
+            self.problems.add(f'{self._infos[message.topic]}.bad_message')
+
+    def _frame(self, message: RawMessage, sensor: Sensor, intrinsics: Intrinsics) -> Frame | None:
+        try:
+            raw = self.bag.deserialise(message)
+            image = decode_image(raw, sensor)
+            stamp = raw.header.stamp
+            return Frame(stamp.sec * 1_000_000_000 + stamp.nanosec, raw.header.frame_id, image,
+                         intrinsics.of((image.shape[1], image.shape[0])), message.received_ns)
         except SourceError:
             self.problems.add(f'{sensor}.bad_message')
         except ImageError as error:

@@ -24,7 +24,7 @@ class RunSummary:
     Attributes:
         pairs_in: pairs that were given to the pipeline.
         pairs_fused: of these, fused from both cameras.
-        pairs_partial: of these, with the frame of one camera only.
+        pairs_partial: of these, made of one camera only (missing, or not trusted), as in `status`.
         modes: number of results by mode (`fused`, `rgb_only`, `thermal_only`).
         dropped: frames and pairs that gave no output, by reason.
         skew_ms: p50 and p99 of the absolute difference of the stamps of complete pairs.
@@ -59,7 +59,6 @@ class RunStatistics:
     def __init__(self) -> None:
         """Start with nothing."""
         self._modes = dict.fromkeys(Mode, 0)
-        self._partial = 0
         self._skew_ms: list[float] = []
         self._latency_ms: dict[str, list[float]] = {}
         self._errors: list[EndPointError] = []
@@ -78,9 +77,7 @@ class RunStatistics:
             latency_ms: stage name to milliseconds.
         """
         self._modes[mode] += 1
-        if skew_ms is None:
-            self._partial += 1
-        else:
+        if skew_ms is not None:
             self._skew_ms.append(abs(skew_ms))
         for stage, value in latency_ms.items():
             self.add_latency(stage, value)
@@ -105,7 +102,7 @@ class RunStatistics:
         return RunSummary(
             pairs_in=self.pairs,
             pairs_fused=self._modes[Mode.FUSED],
-            pairs_partial=self._partial,
+            pairs_partial=self.pairs - self._modes[Mode.FUSED],
             modes={mode.name.lower(): count for mode, count in self._modes.items()},
             dropped={name: count for name, count in sorted(dropped.items()) if count},
             skew_ms=percentiles(self._skew_ms),

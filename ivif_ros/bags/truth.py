@@ -40,8 +40,8 @@ def end_point_error(estimated: Array, truth: Array, thermal_size: Size) -> EndPo
     This is the end-point error of optical flow (Baker et al., A Database and Evaluation Methodology
     for Optical Flow, 2011): `|estimated - truth|` per pixel. Only pixels count whose true partner
     is known and lies in the thermal image. RGB pixels follow from the scale between the images: the
-    median of `sqrt(|det J|)` of the true map by central differences. The median, because differences
-    across the edge of an object say nothing about scale.
+    median of `sqrt(|det J|)` of the true map by central differences (differences across the edge of
+    an object say nothing about scale).
 
     Args:
         estimated: (H, W, 2) thermal (x, y) of each RGB pixel as registered.

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import sqlite3
+import struct
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -20,8 +21,10 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 from rosbags.serde import SerdeError
+from rosbags.typesys import TypesysError
 
 from ivif_ros.errors import OutputError
+from ivif_ros.ros.typestore import typestore as standard_typestore
 
 if TYPE_CHECKING:
     from rosbags.interfaces import Connection
@@ -56,11 +59,7 @@ class BagWriter:
                  typestore: Typestore | None = None) -> None:
         """Create the folder and open the file."""
         self.path = Path(path)
-        if typestore is None:
-            from ivif_ros.ros.typestore import typestore as standard_typestore
-
-            typestore = standard_typestore()
-        self._store = typestore
+        self._store = standard_typestore() if typestore is None else typestore
         if self.path.exists() or self.path.is_symlink():
             raise OutputError(
                 f"output '{self.path}' exists already: choose another name or remove it first")
@@ -92,7 +91,7 @@ class BagWriter:
         msgtype = message.__msgtype__
         try:
             data = self._store.serialize_cdr(message, msgtype)
-        except (SerdeError, KeyError) as error:
+        except (SerdeError, TypesysError, KeyError, struct.error) as error:
             raise OutputError(
                 f"message of type {msgtype} on '{topic}' cannot be serialised: {error}") from error
         self.write_raw(topic, msgtype, data, received_ns, latched=latched)
@@ -121,7 +120,7 @@ class BagWriter:
                     name, msgtype, typestore=self._store, offered_qos_profiles=[_qos(latched)])
                 self._connections[name, msgtype] = connection
             self._writer.write(connection, received_ns, cdr)
-        except KeyError as error:
+        except TypesysError as error:
             raise OutputError(
                 f"message type {msgtype} of '{name}' is not known, cannot record it") from error
         except _FAILURES as error:

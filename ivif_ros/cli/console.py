@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 Item = TypeVar('Item')
@@ -16,35 +17,42 @@ def warn(text: str) -> None:
     print(f'ivif: warning: {text}', file=sys.stderr)
 
 
-def progress(items: Iterable[Item], label: str, total: float | None = None) -> Iterator[Item]:
-    """Yield items and show how many of them are done on a terminal's stderr; else show nothing.
+@contextmanager
+def progress_bar(label: str, total: float | None) -> Iterator[Callable[[float], None]]:
+    """Show a bar on a terminal's stderr while the block runs; elsewhere show nothing.
 
     Args:
-        items: what to work on.
         label: one or two words in front of the bar.
-        total: number of items; None where nobody knows.
+        total: what done will be in the end; None where nobody knows.
+
+    Yields:
+        Function to call with what is done so far.
     """
     if not sys.stderr.isatty():
-        yield from items
+        yield lambda done: None
         return
     try:
         from rich import progress as parts
         from rich.console import Console
     except ImportError:
-        yield from _plain_progress(items, label, total)
+        of_total = '' if total is None else f'/{total:.0f}'
+        yield lambda done: print(
+            f'\r{label} {done:.0f}{of_total} ', end='', file=sys.stderr, flush=True)
+        print(file=sys.stderr)
         return
     columns = (parts.TextColumn('{task.description}'), parts.BarColumn(),
                parts.MofNCompleteColumn(), parts.TimeElapsedColumn(), parts.TimeRemainingColumn())
     with parts.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield from bar.track(items, total=total, description=label)
+        task = bar.add_task(label, total=total)
+        yield lambda done: bar.update(task, completed=done)
 
 
-def _plain_progress(items: Iterable[Item], label: str, total: float | None) -> Iterator[Item]:
-    of_total = '' if total is None else f'/{total:g}'
-    for done, item in enumerate(items):
-        print(f'\r{label} {done}{of_total}', end='', file=sys.stderr, flush=True)
-        yield item
-    print('\r' + ' ' * 60 + '\r', end='', file=sys.stderr, flush=True)
+def progress(items: Sequence[Item], label: str) -> Iterator[Item]:
+    """Yield items and show how many of them are done."""
+    with progress_bar(label, len(items)) as show:
+        for done, item in enumerate(items):
+            show(done)
+            yield item
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -55,11 +63,12 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     except ImportError:
         _plain_table(title, columns, rows)
         return
-    grid = Table(title=title, title_justify='left')
+    grid = Table()
     for index, column in enumerate(columns):
         grid.add_column(column, justify='right' if index else 'left', overflow='fold')
     for row in rows:
         grid.add_row(*row)
+    print(title)
     Console(highlight=False, markup=False).print(grid)
 
 

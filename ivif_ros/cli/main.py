@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Protocol, cast
 
 from ivif_ros import __version__
+from ivif_ros.cli.exit_codes import ExitCode
 from ivif_ros.errors import IvifError
 
 COMMANDS = {
@@ -23,12 +24,10 @@ COMMANDS = {
 }
 """Sub-command -> module of this package, one line of help."""
 
-DONE, SOME_FAILED, FAILED, INTERRUPTED = 0, 1, 2, 130
-
 EPILOG = """exit codes:
   0    everything was done
   1    some of the files could not be used, the others were done
-  2    nothing was done: wrong arguments, unusable input or unwritable output
+  2    failed: wrong arguments, unusable input or unwritable output
   130  interrupted
 
 'ivif COMMAND --help' says more about a command."""
@@ -65,14 +64,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except IvifError as error:
         print(f'ivif: error: {error}', file=sys.stderr)
-        return FAILED
+        return ExitCode.FAILED
     except KeyboardInterrupt:
         print('ivif: interrupted', file=sys.stderr)
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     except BrokenPipeError:
         # Whoever read the output has seen enough. Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+        return ExitCode.DONE
 
 
 def _parse(words: list[str]) -> tuple[argparse.Namespace, Command]:

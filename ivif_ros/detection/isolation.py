@@ -26,7 +26,10 @@ OFFLINE = {
 """Environment that is set before the packages are imported."""
 
 SAFE_LOAD = 'ULTRALYTICS_SAFE_LOAD'
-"""With this variable a .pt file may hold known classes only: loading it runs no foreign code."""
+"""With this variable a .pt file may hold known classes only: loading it runs no foreign code.
+
+Older releases of ultralytics do not know it; give them files from trusted people only.
+"""
 
 
 def go_offline() -> None:

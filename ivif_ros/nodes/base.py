@@ -24,7 +24,7 @@ SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
 
 
-class BaseNode(LifecycleNode):
+class BaseNode(LifecycleNode):  # type: ignore[misc]
     """Lifecycle node whose transitions report trouble and leave the node alive.
 
     A subclass implements `setup` (load and warm up), `start` (listen), `stop` (listen no more) and
@@ -41,9 +41,9 @@ class BaseNode(LifecycleNode):
         log = self.get_logger()
         self.warnings = Complaints(log.warning)
         self.failures = Complaints(log.error)
-        self._parameters = RosParameters(self, Parameters)
-        self._node_parameters = RosParameters(self, NodeParameters)
-        self.diagnostics: Diagnostics | None = None
+        self.core_parameters = RosParameters(self, Parameters)
+        self.shell_parameters = RosParameters(self, NodeParameters)
+        self._diagnostics: Diagnostics | None = None
         self.is_active = False
         for line in unknown_start_values(self):
             log.warning(line)
@@ -55,7 +55,7 @@ class BaseNode(LifecycleNode):
         Raises:
             ParameterError: impossible start values.
         """
-        return self._parameters.values
+        return self.core_parameters.values
 
     @property
     def node_params(self) -> NodeParameters:
@@ -64,10 +64,10 @@ class BaseNode(LifecycleNode):
         Raises:
             ParameterError: impossible start values.
         """
-        return self._node_parameters.values
+        return self.shell_parameters.values
 
-    def setup(self, params: Parameters) -> None:
-        """Load models, open publishers and services."""
+    def setup(self, params: Parameters, diagnostics: Diagnostics) -> None:
+        """Load models, open publishers and services, add tasks to the diagnostics."""
         raise NotImplementedError
 
     def start(self) -> None:
@@ -99,6 +99,7 @@ class BaseNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start to listen; a problem is one ERROR line and the node stays inactive."""
+        self.counters.reset()
         # Publishers are enabled before the first message can arrive.
         result = super().on_activate(state)
         if not self._attempt('activate', self.start):
@@ -176,20 +177,19 @@ class BaseNode(LifecycleNode):
                               + ''.join(traceback.format_exception(error)).rstrip())
 
     def _configure(self) -> None:
-        params, node_params = self.params, self.node_params
-        del node_params  # read for its check
-        self.counters.reset()
-        self.diagnostics = Diagnostics(
+        self.shell_parameters.check()
+        params = self.params
+        self._diagnostics = Diagnostics(
             self, params.output.diagnostics_period_s, self.get_fully_qualified_name())
-        self.setup(params)
-        self._parameters.on_change(self.change_parameters)
+        self.setup(params, self._diagnostics)
+        self.core_parameters.on_change(self.change_parameters)
 
     def _unconfigure(self) -> None:
-        self._parameters.on_change(None)
+        self.core_parameters.on_change(None)
         self.teardown()
-        if self.diagnostics is not None:
-            self.diagnostics.close()
-            self.diagnostics = None
+        if self._diagnostics is not None:
+            self._diagnostics.close()
+            self._diagnostics = None
 
     def _attempt(self, what: str, action: Callable[[], None]) -> bool:
         try:

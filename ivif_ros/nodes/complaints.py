@@ -14,8 +14,8 @@ PERIOD_S = 5.0
 class Complaints:
     """Throttles log lines by their kind.
 
-    The throttle of rclpy goes by the line of the caller, so two kinds of trouble that are reported by
-    the same line would hide each other.
+    The throttle of rclpy goes by the line of the caller, so two kinds of trouble that are reported
+    by the same line would hide each other.
 
     Args:
         log: takes a line, such as the `warning` of a logger.

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rclpy.subscription import Subscription
@@ -27,9 +27,9 @@ SILENT_S = 2.0
 class CameraInput:
     """Subscribes to one camera and delivers its usable images.
 
-    Images are decoded in the callback: raw ones are views of the message, and of compressed ones the
-    decoder runs beside the worker, which is busy with the pair before. What cannot be used is counted and
-    logged here and goes no further.
+    Images are decoded in the callback: raw ones are views of the message, and of compressed ones
+    the decoder runs beside the worker, which is busy with the pair before. What cannot be used is
+    counted and logged here and goes no further.
 
     Args:
         node: node that listens.
@@ -70,7 +70,7 @@ class CameraInput:
             'topic': self.topic, 'rate [Hz]': self._rate.rate(),
             'age [s]': 'never' if age is None else age,
             'size [px]': 'unknown' if self._size is None else f'{self._size[0]}x{self._size[1]}',
-            'intrinsics': 'unknown' if self._size is None or not self._intrinsics.known else 'known',
+            'intrinsics': 'known' if self._intrinsics.known else 'unknown',
             **counts(self._node.counters.snapshot(), self._sensor)}
         if self._qos_problem:
             level, message = Level.ERROR, self._qos_problem
@@ -113,14 +113,14 @@ class CameraInput:
         self._bad_image = self._qos_problem = ''
         if frame.stamp_ns == 0:  # the matcher counts them
             self._node.warnings.say(
-                f'{self._sensor}.zero_stamp', f'{self._sensor}: images have no stamp and are paired by '
-                'their time of arrival; let the camera driver stamp them')
+                f'{self._sensor}.zero_stamp', f'{self._sensor}: images have no stamp and are '
+                'paired by their time of arrival; let the camera driver stamp them')
         self._rate.tick()
         self.frame_id, self._size = frame.frame_id, size
         self._deliver(frame)
 
 
-def counts(snapshot: dict[str, int], subject: str) -> dict[str, int]:
+def counts(snapshot: Mapping[str, int], subject: str) -> dict[str, int]:
     """Counters of one subject, named by their reason."""
     prefix = subject + '.'
     return {name[len(prefix):]: n for name, n in snapshot.items() if name.startswith(prefix)}

@@ -16,11 +16,11 @@ ASPECT_TOLERANCE = 0.01
 
 
 class Intrinsics:
-    """Turns camera_info messages, which come with every image, into a camera model that rarely changes.
+    """Turns camera_info, which comes with every image, into a camera model that rarely changes.
 
     Args:
-        complain: called with a reason for the counters and a message about a camera_info that cannot be
-            used.
+        complain: called with a reason for the counters and a message about a camera_info that
+            cannot be used.
     """
 
     def __init__(self, complain: Callable[[str, str], None]) -> None:
@@ -61,7 +61,8 @@ class Intrinsics:
         if camera is None or camera.size == size:
             return camera
         if size not in self._by_size:
-            self._by_size = {size: camera.scaled_to(size) if same_aspect(camera.size, size) else None}
+            fits = same_aspect(camera.size, size)
+            self._by_size = {size: camera.scaled_to(size) if fits else None}
         scaled = self._by_size[size]
         if scaled is None:
             self._complain(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from rclpy.clock import Clock, ClockType
 
 from ivif_ros.nodes.base import BaseNode
+from ivif_ros.parameters import SyncParameters
 from ivif_ros.ros.message_filters_matcher import MessageFiltersMatcher
 from ivif_ros.sync import PairMatcher
 from ivif_ros.types import Frame, FramePair, Sensor
@@ -42,6 +43,10 @@ class Pairing:
     def add(self, sensor: Sensor, frame: Frame) -> None:
         """Take a frame of a camera."""
         self._send(self._matcher.add(sensor, frame))
+
+    def set_parameters(self, params: SyncParameters) -> None:
+        """Pair by new rules from now on."""
+        self._send(self._matcher.set_parameters(params))
 
     def close(self) -> None:
         """Forget the frames that wait."""

@@ -45,7 +45,7 @@ class ThermalParameters:
 
     normalisation: str = parameter(
         'percentile', 'percentile: linear between two percentiles. clahe: locally adaptive on top of '
-        'it. fixed: linear between range_min and range_max.',
+        'it, for scenes with fire. fixed: linear between range_min and range_max.',
         choices=('percentile', 'clahe', 'fixed'), runtime=True)
     percentile_low: float = parameter(
         0.5, 'Percentile of the counts that becomes black.', unit='%', minimum=0.0, maximum=50.0,
@@ -60,6 +60,12 @@ class ThermalParameters:
         32.0, 'Smallest span between black and white of 16-bit input, so that the noise of an empty '
         'scene is not stretched to full contrast.', unit='counts', minimum=1.0, maximum=65535.0,
         runtime=True)
+    min_span_8bit: float = parameter(
+        64.0, 'The same for 8-bit input, which has been through the gain control of the camera.',
+        unit='levels', minimum=1.0, maximum=255.0, runtime=True)
+    min_span_float: float = parameter(
+        1.0, 'The same for float input, in its own unit, most often degrees.', minimum=1e-6,
+        maximum=1e6, runtime=True)
     clahe_clip: float = parameter(
         3.0, 'Contrast limit of CLAHE.', minimum=1.0, maximum=100.0, runtime=True)
     clahe_tiles: int = parameter(
@@ -134,6 +140,10 @@ class HealthParameters:
     glare_share: float = parameter(
         0.6, 'RGB counts as blinded when this share of its pixels is saturated.', minimum=0.0,
         maximum=1.0, runtime=True)
+    flat_level: float = parameter(
+        8.0, 'An image counts as flat when the averages of its blocks differ by less than this: fog, '
+        'a covered lens, a closed shutter, or a scene of one temperature.', minimum=0.0,
+        maximum=255.0, runtime=True)
     recover_frames: int = parameter(
         3, 'Good frames in a row before a distrusted camera is trusted again.', minimum=1,
         maximum=1000, runtime=True)

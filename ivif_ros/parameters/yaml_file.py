@@ -62,10 +62,14 @@ def load_parameters(path: Path | str, node: str = NODE_NAME) -> dict[str, Value]
     return {name: checked[name] for name in values}
 
 
-def parse_setting(text: str) -> tuple[str, Value]:
+def parse_setting(text: str, group: type = Parameters) -> tuple[str, Value]:
     """Read `group.name=value` as it is given on a command line.
 
     Lists are separated by commas; texts need no quotes.
+
+    Args:
+        text: name and value.
+        group: dataclass of the parameters that may be named.
 
     Returns:
         Full name and value in the type of the parameter.
@@ -75,10 +79,10 @@ def parse_setting(text: str) -> tuple[str, Value]:
     """
     name, found, word = text.partition('=')
     if not found:
-        raise ParameterError(f"setting '{text}' has no value, expected group.name=value")
-    defaults = to_dict(Parameters())
+        raise ParameterError(f"setting '{text}' has no value, expected NAME=VALUE")
+    defaults = {spec.name: spec.default for spec in specs(group)}
     value = _typed(word, defaults[name]) if name in defaults else word
-    return name, to_dict(from_dict(Parameters, {name: value}))[name]
+    return name, to_dict(from_dict(group, {name: value}))[name]
 
 
 def _typed(word: str, default: Value) -> Any:

@@ -63,12 +63,19 @@ class Warper:
             raise CalibrationError(
                 f'thermal image is {size[0]}x{size[1]}, the deformation is for '
                 f'{deformation.thermal_size[0]}x{deformation.thermal_size[1]} (use rescaled)')
-        maps = self._maps
-        if maps is None or maps.deformation is not deformation:
-            maps = self._maps = self._build(deformation)
+        maps = self._maps_of(deformation)
         if self._device.type == 'cpu':
             return self._warp_cpu(thermal, maps), maps.weight
         return self._warp_torch(thermal, maps), maps.weight
+
+    def weight(self, deformation: Deformation) -> torch.Tensor:
+        """How far the thermal image reaches on the RGB grid; see the weight of `warp`."""
+        return self._maps_of(deformation).weight
+
+    def _maps_of(self, deformation: Deformation) -> _Maps:
+        if self._maps is None or self._maps.deformation is not deformation:
+            self._maps = self._build(deformation)
+        return self._maps
 
     @staticmethod
     def _warp_cpu(thermal: torch.Tensor, maps: _Maps) -> torch.Tensor:

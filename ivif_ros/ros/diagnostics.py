@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """State of health on /diagnostics, as diagnostic_updater publishes it.
 
-The Python diagnostic_updater is not part of every installation, and the format is small: an array of
-`<node>: <task>` with a level, a sentence and texts by key.
+The Python diagnostic_updater is not part of every installation, and the format is small: an array
+of `<node>: <task>` with a level, a sentence and texts by key.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.clock import Clock
-from rclpy.clock import ClockType
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pairing by message_filters' approximate synchroniser, behind the interface of PairMatcher.
 
-It gives pairs of both cameras only: no partial pairs, no bounded wait, no held frames. What it drops
-without a word is counted here, and since it falls silent when stamps go back, it is made anew then.
+It gives pairs of both cameras only: no partial pairs, no bounded wait, no held frames. What it
+drops without a word is counted here, and since it falls silent when stamps go back, it is made anew
+then.
 """
 
 from __future__ import annotations

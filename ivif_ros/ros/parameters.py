@@ -9,16 +9,21 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from rcl_interfaces.msg import (
-    FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult)
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from ivif_ros.errors import IvifError, ParameterError
 from ivif_ros.parameters import ParameterSpec, from_dict, replace, specs
+from ivif_ros.parameters.yaml_file import ROS_OWN
 
 Group = TypeVar('Group')
-_ROS_OWN = ('qos_overrides.', 'use_sim_time', 'start_type_description_service')
+
 
 
 def descriptor(spec: ParameterSpec) -> ParameterDescriptor:
@@ -41,8 +46,8 @@ def descriptor(spec: ParameterSpec) -> ParameterDescriptor:
 class RosParameters(Generic[Group]):
     """Declares a group of parameters on a node and keeps its checked values.
 
-    A start value that is impossible does not raise: it is kept as a problem, the parameter takes its
-    default, and `values` raises the collected problems until each is set to something possible.
+    A start value that is impossible does not raise: it is kept as a problem, the parameter takes
+    its default, and `values` raises the collected problems until each is set to something possible.
 
     Args:
         node: node to declare on.
@@ -68,16 +73,20 @@ class RosParameters(Generic[Group]):
         Raises:
             ParameterError: start values were impossible; names all of them.
         """
+        self.check()
+        return self._values
+
+    def check(self) -> None:
+        """Raise ParameterError where start values were impossible; names all of them."""
         if self._problems:
             raise ParameterError('; '.join(self._problems.values()))
-        return self._values
 
     def on_change(self, check: Callable[[Group, Group], None] | None) -> None:
         """Say who takes changes while the node runs.
 
         Args:
-            check: called with the old and new values before they hold; applies them, or raises IvifError
-                to refuse them, in which case nothing changes. None for nobody.
+            check: called with the old and new values before they hold; applies them, or raises
+                IvifError to refuse them, in which case nothing changes. None for nobody.
         """
         self._check = check
 
@@ -133,7 +142,7 @@ def unknown_start_values(node: Node) -> list[str]:
     lines = []
     known = [item.name for item in node.get_parameters_by_prefix('').values()]
     for name in start_values(node):
-        if not node.has_parameter(name) and not name.startswith(_ROS_OWN):
+        if not node.has_parameter(name) and not name.startswith(ROS_OWN):
             near = difflib.get_close_matches(name, known, 1)
             hint = f"; did you mean '{near[0]}'?" if near else ''
             lines.append(f"parameter '{name}' is set but does not exist{hint}")

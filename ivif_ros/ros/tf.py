@@ -50,12 +50,13 @@ class TfExtrinsics:
             (4, 4) float64, translation in metres.
 
         Raises:
-            CalibrationError: an image has no frame_id, both have the same, or TF does not connect them.
+            CalibrationError: an image has no frame_id, both have the same, or TF does not connect
+                them.
         """
         if not rgb_frame or not thermal_frame or rgb_frame == thermal_frame:
             raise CalibrationError(
-                f"images have frame_id '{rgb_frame}' (RGB) and '{thermal_frame}' (thermal), expected "
-                'two different optical frames; set them in the camera drivers')
+                f"images have frame_id '{rgb_frame}' (RGB) and '{thermal_frame}' (thermal), "
+                'expected two different optical frames; set them in the camera drivers')
         try:
             found = self._buffer.lookup_transform(thermal_frame, rgb_frame, self._latest).transform
         except self._error as error:

@@ -10,16 +10,19 @@ from ivif_ros.simulation.backdrop import (
     hedge_texture, lamp_texture, shadow_texture, sign_texture, sky_texture, skyline_texture,
     smoke_texture, tree_texture)
 from ivif_ros.simulation.buildings import make_building
-from ivif_ros.simulation.ground import crossing_texture, ground_texture
+from ivif_ros.simulation.ground import crossing_texture, ground_texture, sunlight
 from ivif_ros.simulation.lighting import LIGHTS
 from ivif_ros.simulation.config import Lighting
 from ivif_ros.simulation.noise import generator
 from ivif_ros.simulation.people import PHASES, bicycle_textures, make_look, walker_texture
 from ivif_ros.simulation.surface import Texture
-from ivif_ros.simulation.vehicles import BODIES, make_vehicle
+from ivif_ros.simulation.vehicles import BODIES, PAINTS, make_vehicle
 
 HEDGE_M = (5.0, 1.3)
 """Width and height of a hedge in metres."""
+_PARKED = (0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 4)
+_RUNNING = (1, 0, 2, 3, 1, 0, 4, 2)
+"""Kinds of body (vehicles.BODIES); lorries are rare."""
 LOOKS = 8
 """Different people per rig."""
 
@@ -36,7 +39,8 @@ class Assets:
         """
         self._seed = seed
         light = self.light = LIGHTS[lighting]
-        self.ground = ground_texture(generator(seed, 1), light)
+        self.sun_side = int(generator(seed, 10).integers(-1, 2)) if any(light.sun) else 0
+        self.ground = ground_texture(generator(seed, 1), light, self.sun_side)
         self.crossing = crossing_texture(generator(seed, 2), light)
         self.sky = sky_texture(generator(seed, 3), light)
         self.skyline = skyline_texture(generator(seed, 4), light)
@@ -45,13 +49,16 @@ class Assets:
         self.hedges = [hedge_texture(generator(seed, 7, k), light, *HEDGE_M) for k in range(2)]
         self.lamp = lamp_texture(light)
         self.signs = [sign_texture(generator(seed, 8, k), light) for k in range(4)]
-        self.shadow = shadow_texture(-0.8)
-        self.warm_shadow = shadow_texture(2.5)
+        self.shadow = shadow_texture(-0.5, 2.0, 0.55)
+        self.cold_shadow = shadow_texture(-1.2, 4.0, 0.9)
+        self.warm_shadow = shadow_texture(2.5, 4.0, 0.9)
         self.smoke = [smoke_texture(generator(seed, 9, k), light) for k in range(3)]
-        self.parked = [make_vehicle(generator(seed, 12, k), light, BODIES[k % 5], False)
-                       for k in range(9)]
-        self.running = [make_vehicle(generator(seed, 13, k), light, BODIES[k % 5], True)
-                        for k in range(8)]
+        paints = generator(seed, 17).permutation(np.array(PAINTS, np.float32))
+        self.parked = [make_vehicle(generator(seed, 12, k), light, BODIES[body],
+                                    paints[k % len(PAINTS)], False) for k, body in enumerate(_PARKED)]
+        self.running = [make_vehicle(generator(seed, 13, k), light, BODIES[body],
+                                     paints[(k + 5) % len(PAINTS)], True)
+                        for k, body in enumerate(_RUNNING)]
         self.looks = [make_look(generator(seed, 14, k)) for k in range(LOOKS)]
         self._walkers: dict[tuple[int, int, str], Texture] = {}
         self._riders: dict[tuple[int, int, bool], tuple[Texture, Texture]] = {}
@@ -78,17 +85,34 @@ class Assets:
                 generator(self._seed, 16, key[0]), self.light, self.looks[key[0]], key[1] / PHASES, side)
         return self._riders[key]
 
-    def gain(self, lamp: float, headlight: float) -> tuple[float, float, float]:
+    def sun_at(self, x: float, z: float) -> float:
+        """Share of the sun on something that stands at a place."""
+        if not any(self.light.sun):
+            return 0.0
+        return float(sunlight(np.array([x]), np.array([z]), self.sun_side)[0])
+
+    def wall_gain(self, sun: float) -> tuple[float, float, float]:
+        """Factor on facades, which are painted without sun.
+
+        Args:
+            sun: share of the sun that arrives.
+        """
+        lit = 1 + sun * np.array(self.light.sun) / np.array(self.light.ambient)
+        return float(lit[0]), float(lit[1]), float(lit[2])
+
+    def gain(self, lamp: float, headlight: float, sun: float) -> tuple[float, float, float]:
         """BGR light on an object.
 
         Args:
             lamp: share of the light below a street lamp that arrives, 0..1.
             headlight: share of the rig's headlight at 10 m that arrives.
+            sun: share of the sun that arrives.
 
         Returns:
             Steps of 4 percent, so that lookup tables are used again.
         """
         light = (np.array(self.light.ambient) + lamp * np.array(self.light.lamp)
+                 + 0.8 * sun * np.array(self.light.sun)
                  + headlight * np.array(self.light.headlight))
         steps = np.exp2(np.round(np.log2(np.maximum(light, 1e-3)) * 16) / 16)
         return float(steps[0]), float(steps[1]), float(steps[2])

@@ -21,13 +21,19 @@ def _texture(reflect: Array, alpha: Array, heat: Array, lit: Array) -> Texture:
     return Texture(visible, np.dstack([bleed(heat.astype(np.float32), alpha), alpha]))
 
 
+def _daylight(light: Light) -> Array:
+    """BGR light on things that stand half in the sun."""
+    lit: Array = np.array(light.ambient, np.float32) + 0.5 * np.array(light.sun, np.float32)
+    return lit
+
+
 def sky_texture(rng: Rng, light: Light) -> Texture:
     """Sky from the zenith side (first row) down to the horizon (last row)."""
     shape = (192, 512)
     down = np.linspace(0, 1, shape[0], dtype=np.float32)[:, None]
     clouds = fractal(rng, shape, 90, 6, 0.62)
     clouds = cv2.resize(clouds[:, :256], shape[::-1])
-    cover = np.clip(0.45 * clouds + 0.15, 0, 1) * (0.35 + 0.65 * down)
+    cover = np.clip(0.5 * clouds + 0.1, 0, 1) * (0.5 + 0.5 * down)
     low, high = (np.array(c, np.float32) for c in (light.sky_horizon, light.sky_zenith))
     clear = high + (low - high) * (down ** 1.6)[..., None]
     bright = low * (1.05 if light.name == 'day' else 0.75) + 0.004
@@ -63,7 +69,7 @@ def skyline_texture(rng: Rng, light: Light) -> Texture:
                 heat[pane] -= 1.5
                 if light.lights_on and rng.random() < light.lit_windows:
                     emit[pane] = rng.uniform(0.1, 0.6) * np.array([0.6, 0.85, 1.0])
-    lit = np.array(light.ambient, np.float32) * 0.9 + 0.03 * np.array(light.lamp, np.float32)
+    lit = _daylight(light) + 0.03 * np.array(light.lamp, np.float32)
     haze = np.array(light.haze, np.float32)
     colour = encode(0.75 * (np.maximum(reflect, 0.01) * lit + emit) + 0.25 * haze)
     alpha = alpha.astype(np.float32)
@@ -108,11 +114,11 @@ def tree_texture(rng: Rng, light: Light) -> Texture:
     bark = (0.10 * (1 + 0.3 * fine))[..., None] * np.array([0.75, 0.9, 1.0])
     round_ = np.sqrt(np.clip(1 - ((x + 0.0) / 0.2) ** 2, 0.15, 1))[..., None]
     reflect = green * leaves[..., None] + bark * round_ * (1 - leaves[..., None])
-    heat = (light.air_c - 0.3 + 0.9 * leaf * 0.5 + 0.5 * fine) * leaves
-    heat = heat + (light.wall_c + 0.4 + 0.3 * fine) * (1 - leaves)
+    heat = (light.air_c + 0.4 + 0.9 * leaf + 0.9 * fine) * leaves
+    heat = heat + (light.wall_c + 1.2 + 0.5 * fine) * (1 - leaves)
     lamp_side = float(rng.choice([-1, 1]))
     glow = np.exp(-((x - 1.6 * lamp_side) ** 2 + (y - 5.2) ** 2) / 3.5)
-    lit = (np.array(light.ambient, np.float32)
+    lit = (np.array(light.ambient, np.float32) + 0.5 * np.array(light.sun, np.float32)
            + (0.10 + 1.1 * glow)[..., None] * np.array(light.lamp, np.float32))
     return _texture(reflect, alpha.astype(np.float32), heat, lit)
 
@@ -127,8 +133,8 @@ def hedge_texture(rng: Rng, light: Light, width_m: float, height_m: float) -> Te
     alpha = np.clip((top - y) * 14 + 0.8 * fine, 0, 1)
     shade = np.clip(0.35 + 0.6 * y + 0.25 * leaf + 0.25 * fine, 0.12, 1.6)
     reflect = 0.085 * shade[..., None] * np.array([0.4, 1.0, 0.65])
-    heat = light.air_c - 0.6 + 0.6 * leaf + 0.5 * fine
-    lit = np.array(light.ambient, np.float32) + 0.22 * np.array(light.lamp, np.float32)
+    heat = light.air_c - 0.4 + 1.0 * leaf + 0.9 * fine
+    lit = _daylight(light) + 0.22 * np.array(light.lamp, np.float32)
     return _texture(reflect, alpha.astype(np.float32), heat, np.broadcast_to(lit, (*shape, 3)))
 
 
@@ -153,7 +159,7 @@ def lamp_texture(light: Light) -> Texture:
     alpha = shape / np.float32(255)
     reflect = np.full((rows, columns, 3), 0.16, np.float32)
     y = (1 - np.arange(rows, dtype=np.float32) / rows)[:, None, None]
-    lit = np.array(light.ambient, np.float32) + 0.25 * (1 - y) * np.array(light.lamp, np.float32)
+    lit = _daylight(light) + 0.25 * (1 - y) * np.array(light.lamp, np.float32)
     return _texture(reflect, alpha, heat, np.broadcast_to(lit, reflect.shape))
 
 
@@ -185,21 +191,25 @@ def sign_texture(rng: Rng, light: Light) -> Texture:
         cv2.fillPoly(reflect, [((corners - corners.mean(0)) * 0.62 + corners.mean(0)).astype(int)],
                      (0.7, 0.7, 0.7))
     cv2.circle(heat, centre, radius, light.wall_c - 2.5, -1)
-    lit = np.array(light.ambient, np.float32) + 0.4 * np.array(light.lamp, np.float32)
+    lit = _daylight(light) + 0.4 * np.array(light.lamp, np.float32)
     return _texture(reflect, shape / np.float32(255), heat, np.broadcast_to(lit, reflect.shape))
 
 
-def shadow_texture(colder_k: float) -> Texture:
-    """A soft round shadow to lay on the ground below people and vehicles.
+def shadow_texture(warmer_k: float, corner: float, dark: float) -> Texture:
+    """A soft shadow to lay on the ground below people and vehicles.
 
     Args:
-        colder_k: temperature difference in its middle (negative: colder).
+        warmer_k: temperature difference in its middle (negative: colder).
+        corner: exponent of the outline, 2 for round, larger for a rounded rectangle.
+        dark: share of the light that is missing in the middle on the square-root scale, 0..1.
     """
-    grid = np.linspace(-1, 1, 64, dtype=np.float32)
-    alpha = np.clip(1.25 - np.hypot(grid[:, None], grid[None, :]) * 1.25, 0, 1) ** 1.2
+    grid = np.abs(np.linspace(-1, 1, 64, dtype=np.float32))
+    radius = (grid[:, None] ** corner + grid[None, :] ** corner) ** (1 / corner)
+    alpha = np.clip((1 - radius) * 2.6, 0, 1).astype(np.float32)
+    alpha = alpha * alpha * (3 - 2 * alpha)
     visible = np.zeros((64, 64, 4), np.uint8)
-    visible[..., 3] = np.rint(alpha * 190)
-    return Texture(visible, np.dstack([np.full_like(alpha, colder_k), alpha]))
+    visible[..., 3] = np.rint(alpha * 255 * dark)
+    return Texture(visible, np.dstack([np.full_like(alpha, warmer_k), alpha]))
 
 
 def smoke_texture(rng: Rng, light: Light) -> Texture:
@@ -210,7 +220,7 @@ def smoke_texture(rng: Rng, light: Light) -> Texture:
     puff = fractal(rng, shape, 60, 5, 0.6)
     body = 1.1 - 1.25 * np.hypot(down, across) + 0.32 * puff
     alpha = np.clip(body * 1.6, 0, 0.93) * np.clip((1 - np.hypot(down, across)) * 4, 0, 1)
-    tone = np.array(light.ambient, np.float32) * 0.6 + 0.3 * np.array(light.lamp, np.float32)
+    tone = _daylight(light) * 0.6 + 0.3 * np.array(light.lamp, np.float32)
     tone = tone + 0.35 * np.array(light.headlight, np.float32)
     colour = encode((0.62 + 0.07 * puff)[..., None] * tone)
     visible = np.dstack([colour, np.rint(alpha * 255).astype(np.uint8)])

@@ -56,9 +56,8 @@ class _Canvas:
         if rng.random() < 0.5:
             self._bricks()
         self.emit = np.zeros((*self.shape, 3), np.float32)
-        sunny = light.sun_k * rng.uniform(0.0, 1.0)
-        self.heat = (light.wall_c + sunny + rng.normal(0, 0.5) + 0.35 * fractal(rng, self.shape, 80, 4)
-                     + 0.8 * streaks).astype(np.float32)
+        self.heat = (light.wall_c + rng.normal(0, 0.9) + 0.45 * fractal(rng, self.shape, 80, 6, 0.75)
+                     + 1.2 * streaks).astype(np.float32)
 
     def _bricks(self) -> None:
         """Courses and joints."""
@@ -90,22 +89,22 @@ class _Canvas:
             return
         # Reveal: a shadow below the lintel and along one jamb, a bright sill.
         self.reflect[rows.start - 1:rows.stop + 1, columns.start - 1:columns.stop + 1] *= 0.6
-        self.fill(self.box(x - 0.08, y - 0.1, width + 0.16, 0.1), (0.5, 0.52, 0.53), -0.4)
+        self.fill(self.box(x - 0.08, y - 0.1, width + 0.16, 0.1), (0.5, 0.52, 0.53), 0.9)
         down = np.linspace(0, 1, tall, dtype=np.float32)[:, None]
         glass = 0.03 + 0.05 * (1 - down) + 0.015 * value_noise(rng, (tall, wide), max(tall, wide) / 3)
         sky = np.array(light.sky_horizon, np.float32) * 0.22
         self.reflect[rows, columns] = 0.02
         self.emit[rows, columns] += np.clip(glass / 0.06, 0.2, 2)[..., None] * sky * rng.uniform(0.1, 0.9)
-        cold = rng.uniform(2.0, 5.0) * (0.6 + 0.6 * min(y / 12, 1))
+        cold = rng.uniform(0.8, 3.2) * (0.6 + 0.6 * min(y / 12, 1))
         self.heat[rows, columns] = (light.wall_c - cold * (1 - 0.5 * down)
                                     + 0.3 * value_noise(rng, (tall, wide), tall / 2))
         if lit:
             tone = np.array([(0.45, 0.78, 1.0), (0.75, 0.95, 1.0), (0.95, 1.0, 0.95)][
                 int(rng.integers(3))], np.float32)
-            power = rng.uniform(0.15, 0.9) * (1.0 if light.name == 'night' else 0.7)
+            power = rng.uniform(0.2, 1.3) * (1.0 if light.name == 'night' else 0.7)
             room = (0.45 + 0.55 * (1 - down) + 0.2 * value_noise(rng, (tall, wide), wide / 3))
             self.emit[rows, columns] += np.clip(room, 0.1, 1.5)[..., None] * tone * power
-            self.heat[rows, columns] += rng.uniform(1.5, 4.5)
+            self.heat[rows, columns] += rng.uniform(2.0, 6.0)
         if rng.random() < 0.5:
             drop = int(tall * rng.uniform(0.2, 0.95))
             blind = np.s_[rows.start:rows.start + drop, columns]
@@ -143,8 +142,7 @@ class _Canvas:
             ..., None] + 0.55 * pool[..., None] * np.array(light.lamp, np.float32))
         radiance = np.maximum(self.reflect, 0.01) * lit * contact[..., None] + self.emit
         heat = self.heat - 0.6 * np.exp(-y / 0.5)
-        return Texture(encode(radiance), cv2.resize(heat, (columns // 2, rows // 2),
-                                                    interpolation=cv2.INTER_AREA))
+        return Texture(encode(radiance), heat)
 
 
 def make_building(rng: Rng, light: Light) -> Building:

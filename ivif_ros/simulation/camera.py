@@ -73,6 +73,26 @@ def undistort(pixels: Array, model: CameraModel) -> Array:
     return np.stack([x, y], -1)
 
 
+def distort(rays: Array, model: CameraModel) -> Array:
+    """Raw pixel of each ray: the plumb_bob model of OpenCV and sensor_msgs/CameraInfo.
+
+    Args:
+        rays: (..., 2) x/z and y/z.
+        model: intrinsics with none, four or five plumb_bob coefficients.
+
+    Returns:
+        (..., 2) float64 raw pixel x, y.
+    """
+    k1, k2, p1, p2, k3 = np.resize(np.append(model.distortion, np.zeros(5)), 5)
+    x, y = rays[..., 0], rays[..., 1]
+    square, product = x * x + y * y, 2 * x * y
+    radial = 1 + square * (k1 + square * (k2 + square * k3))
+    bent = np.stack([x * radial + p1 * product + p2 * (square + 2 * x * x),
+                     y * radial + p2 * product + p1 * (square + 2 * y * y)], -1)
+    pixels: Array = bent * model.matrix[[0, 1], [0, 1]] + model.matrix[:2, 2]
+    return pixels
+
+
 class Lens:
     """What a camera model means for drawing: the canvas, the remap, and the ray of each raw pixel.
 
@@ -104,7 +124,7 @@ class Lens:
         self.canvas_xy = (ideal - low).astype(np.float32)
         self._fixed = cv2.convertMaps(self.canvas_xy, None, cv2.CV_16SC2)
 
-    def distort(self, canvas: Array) -> Array:
+    def bend(self, canvas: Array) -> Array:
         """Turn an undistorted canvas into the raw image, as the lens does."""
         raw: Array = cv2.remap(canvas, self._fixed[0], self._fixed[1], cv2.INTER_LINEAR)
         return raw
@@ -118,9 +138,7 @@ class Lens:
         Returns:
             (n, 2) float64 pixel x, y with distortion.
         """
-        xy = cv2.projectPoints(np.ascontiguousarray(points, np.float64).reshape(-1, 1, 3), np.zeros(3),
-                               np.zeros(3), self.model.matrix, self.model.distortion)[0]
-        return np.asarray(xy, np.float64).reshape(-1, 2)
+        return distort(points[:, :2] / points[:, 2:], self.model)
 
 
 class Pose:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -22,6 +24,7 @@ HALF_WIDTH_M = 14.0
 LAMP_STEP_M = 24.0
 """Distance between two street lamps on one side."""
 _PX_PER_M = 40
+_LAMP_HEIGHT_M = 6.5
 
 
 def lamp_places() -> list[tuple[float, float]]:
@@ -37,25 +40,35 @@ def lamp_light(x: Array, z: Array) -> Array:
         z: metres along the street (any), same shape as x.
 
     Returns:
-        Same shape, float32; a Lambertian floor below a lamp at height h gets h^3 / (h^2 + d^2)^1.5
-        with the lamp's own downward cosine on top.
+        Same shape, float32. A floor gets `h^3 / (h^2 + d^2)^1.5` of a point light at height h; the
+        lamp shines mostly down, which adds another cosine.
     """
-    height = 6.5
     total = np.zeros(np.broadcast(x, z).shape, np.float32)
     for foot_x, foot_z in lamp_places():
         reach_x = foot_x - np.sign(foot_x) * 1.4
         gap = (z - foot_z + TILE_M / 2) % TILE_M - TILE_M / 2
         square = (x - reach_x) ** 2 + gap ** 2
-        total += (height ** 2 / (height ** 2 + square)) ** 2
+        total += (_LAMP_HEIGHT_M ** 2 / (_LAMP_HEIGHT_M ** 2 + square)) ** 2
     return total
 
 
-def ground_texture(rng: Rng, light: Light) -> Texture:
+def lamp_light_at(x: float, z: float) -> float:
+    """The same for one place, as a number."""
+    total = 0.0
+    for foot_x, foot_z in lamp_places():
+        gap = (z - foot_z + TILE_M / 2) % TILE_M - TILE_M / 2
+        square = (x - foot_x + math.copysign(1.4, foot_x)) ** 2 + gap * gap
+        total += (_LAMP_HEIGHT_M ** 2 / (_LAMP_HEIGHT_M ** 2 + square)) ** 2
+    return total
+
+
+def ground_texture(rng: Rng, light: Light, sun_side: int) -> Texture:
     """Paint one tile.
 
     Args:
         rng: random numbers.
         light: time of day.
+        sun_side: where the sun stands, see `sunlight`.
 
     Returns:
         Texture whose rows run from z = TILE_M (first) back to 0 and columns from left to right.
@@ -68,7 +81,7 @@ def ground_texture(rng: Rng, light: Light) -> Texture:
     rough = fractal(rng, shape, 90.0, 6, 0.75, wrap=True)
     broad = fractal(rng, shape, 6.0 * _PX_PER_M, 3, 0.6, wrap=True)
     reflect = 0.125 * (1 + 0.16 * grain + 0.10 * rough + 0.10 * broad)
-    heat = 0.22 * broad + 0.12 * rough
+    heat = 0.30 * broad + 0.30 * rough + 0.35 * grain
     # Tyres polish and warm two tracks per lane; oil darkens the middle between them.
     for lane in (-1.75, 1.75):
         for track in (-0.75, 0.75):
@@ -77,7 +90,7 @@ def ground_texture(rng: Rng, light: Light) -> Texture:
             heat = heat + 0.35 * bump
         reflect -= 0.016 * np.exp(-((x - lane) / 0.3) ** 2)
     _patches(rng, reflect, heat)
-    _cracks(rng, reflect)
+    _cracks(rng, reflect, heat)
     paint = _markings(rng, shape, x, z, rough)
     reflect += paint * (0.62 - reflect)
     heat = heat - 0.7 * paint
@@ -101,12 +114,32 @@ def ground_texture(rng: Rng, light: Light) -> Texture:
     colour = colour * (1 - green) + np.maximum(grass, 0.01) * green
     heat = heat * (1 - green[..., 0]) + green[..., 0] * (-2.0 + 0.5 * rough)
     _manholes(rng, colour, heat)
-    lit = (np.array(light.ambient, np.float32) * light.from_above
-           + lamp_light(x, z)[..., None] * np.array(light.lamp, np.float32))
-    warm = light.ground_c + heat * (1.6 if light.name == 'day' else 1.0)
-    return Texture(encode(np.maximum(colour, 0.004) * lit),
-                   cv2.resize(warm.astype(np.float32), (shape[1] // 2, shape[0] // 2),
-                              interpolation=cv2.INTER_AREA))
+    lit = np.array(light.ambient, np.float32) + lamp_light(x, z)[..., None] * np.array(
+        light.lamp, np.float32)
+    sunny = sunlight(x, z, sun_side)
+    lit = lit + sunny[..., None] * np.array(light.sun, np.float32)
+    heat = light.ground_c + heat + cv2.GaussianBlur(sunny, (0, 0), 6) * np.float32(light.sun_k)
+    return Texture(encode(np.maximum(colour, 0.004) * lit), heat.astype(np.float32))
+
+
+def sunlight(x: Array, z: Array, side: int) -> Array:
+    """Share of the sun that reaches the ground: the houses on its side throw a shadow.
+
+    Args:
+        x: metres to the right of the centre line.
+        z: metres along the street, same shape or one that broadcasts.
+        side: -1 the sun stands on the left, 1 on the right, 0 it is overcast (half of it everywhere).
+
+    Returns:
+        float32, 0..1.
+    """
+    if side == 0:
+        return np.full(np.broadcast(x, z).shape, 0.5, np.float32)
+    # Roofs of different height; whole periods per tile, so that the tiles join.
+    turn = 2 * np.pi / TILE_M * z
+    edge = 1.2 + np.round(1.6 * np.sin(2 * turn + 0.4)) + 0.8 * np.sign(np.sin(5 * turn))
+    share: Array = np.clip((-side * x + edge) / 0.25 + 0.5, 0, 1).astype(np.float32)
+    return share
 
 
 def _patches(rng: Rng, reflect: Array, heat: Array) -> None:
@@ -124,7 +157,7 @@ def _patches(rng: Rng, reflect: Array, heat: Array) -> None:
         heat[part] += rng.uniform(0.1, 0.5)
 
 
-def _cracks(rng: Rng, reflect: Array) -> None:
+def _cracks(rng: Rng, reflect: Array, heat: Array) -> None:
     """Thin wandering cracks."""
     rows, columns = reflect.shape
     lines = np.zeros(reflect.shape, np.uint8)
@@ -134,6 +167,7 @@ def _cracks(rng: Rng, reflect: Array) -> None:
         points = np.cumsum(np.concatenate([[start], steps]), 0)
         cv2.polylines(lines, [np.rint(points).astype(np.int32)], False, 255, 1, cv2.LINE_AA)
     reflect *= 1 - lines * np.float32(0.5 / 255)
+    heat += lines * np.float32(0.9 / 255)
 
 
 def _markings(rng: Rng, shape: tuple[int, int], x: Array, z: Array, rough: Array) -> Array:
@@ -163,7 +197,7 @@ def crossing_texture(rng: Rng, light: Light) -> Texture:
     bars = np.ascontiguousarray(bars)
     bars[:2] = bars[-2:] = 0
     alpha = _worn(rng, bars)
-    lit = np.array(light.ambient) * light.from_above + 0.3 * np.array(light.lamp)
+    lit = np.array(light.ambient) + 0.3 * np.array(light.lamp) + 0.5 * np.array(light.sun)
     colour = np.broadcast_to(encode(np.float32(0.6) * lit), (*shape, 3))
     heat = np.full(shape, light.ground_c - 0.7, np.float32)
     return Texture(np.dstack([colour, np.rint(alpha * 255).astype(np.uint8)]),

@@ -18,7 +18,7 @@ class Light:
     Attributes:
         name: the time of day.
         ambient: BGR light of the sky on everything.
-        from_above: how much brighter upward faces are than walls.
+        sun: BGR light of the sun on what it shines on.
         lamp: BGR light right below a street lamp; 0 by day.
         headlight: BGR light of the rig's own headlights 10 m ahead; 0 by day.
         lit_windows: share of windows with light behind them.
@@ -35,7 +35,7 @@ class Light:
 
     name: Lighting
     ambient: Bgr
-    from_above: float
+    sun: Bgr
     lamp: Bgr
     headlight: Bgr
     lit_windows: float
@@ -57,20 +57,21 @@ class Light:
 
 LIGHTS: dict[Lighting, Light] = {
     'day': Light(
-        name='day', ambient=(1.05, 1.0, 0.98), from_above=1.35, lamp=(0, 0, 0), headlight=(0, 0, 0),
-        lit_windows=0.04, sky_zenith=(1.55, 1.2, 0.95), sky_horizon=(1.6, 1.5, 1.42),
-        haze=(0.95, 0.92, 0.9), lights_on=False, noise=1.6, contrast=1.05, air_c=20.0, ground_c=25.0,
-        wall_c=22.5, sun_k=4.0, sky_zenith_c=-22.0, sky_horizon_c=8.0, skin_c=33.0, cloth_c=28.0),
+        name='day', ambient=(0.62, 0.55, 0.50), sun=(0.62, 0.76, 0.86), lamp=(0, 0, 0),
+        headlight=(0, 0, 0), lit_windows=0.04, sky_zenith=(1.05, 0.72, 0.46),
+        sky_horizon=(1.25, 1.1, 0.98), haze=(0.95, 0.92, 0.9), lights_on=False, noise=1.4,
+        contrast=1.08, air_c=18.0, ground_c=19.5, wall_c=19.0, sun_k=6.0, sky_zenith_c=-4.0,
+        sky_horizon_c=9.0, skin_c=33.0, cloth_c=27.5),
     'dusk': Light(
-        name='dusk', ambient=(0.42, 0.31, 0.26), from_above=1.3, lamp=(0.30, 0.55, 0.75),
+        name='dusk', ambient=(0.34, 0.25, 0.21), sun=(0, 0, 0), lamp=(0.26, 0.50, 0.70),
         headlight=(0.10, 0.12, 0.13), lit_windows=0.22, sky_zenith=(0.42, 0.26, 0.17),
-        sky_horizon=(0.62, 0.66, 0.85), haze=(0.34, 0.3, 0.3), lights_on=True, noise=3.0,
-        contrast=1.08, air_c=15.0, ground_c=19.0, wall_c=17.8, sun_k=0.0, sky_zenith_c=-26.0,
-        sky_horizon_c=3.0, skin_c=31.5, cloth_c=24.5),
+        sky_horizon=(0.55, 0.58, 0.75), haze=(0.34, 0.3, 0.3), lights_on=True, noise=2.4,
+        contrast=1.12, air_c=14.0, ground_c=17.5, wall_c=16.8, sun_k=0.0, sky_zenith_c=-1.0,
+        sky_horizon_c=7.0, skin_c=31.5, cloth_c=24.5),
     'night': Light(
-        name='night', ambient=(0.016, 0.017, 0.014), from_above=1.0, lamp=(0.34, 0.62, 0.60),
-        headlight=(0.26, 0.32, 0.31), lit_windows=0.2, sky_zenith=(0.004, 0.004, 0.003),
-        sky_horizon=(0.018, 0.016, 0.016), haze=(0.05, 0.06, 0.06), lights_on=True, noise=4.2,
-        contrast=1.12, air_c=9.0, ground_c=11.5, wall_c=11.0, sun_k=0.0, sky_zenith_c=-30.0,
-        sky_horizon_c=-3.0, skin_c=30.5, cloth_c=21.0),
+        name='night', ambient=(0.007, 0.0075, 0.006), sun=(0, 0, 0), lamp=(0.36, 0.64, 0.60),
+        headlight=(0.16, 0.20, 0.19), lit_windows=0.24, sky_zenith=(0.0015, 0.0013, 0.001),
+        sky_horizon=(0.008, 0.007, 0.007), haze=(0.05, 0.06, 0.06), lights_on=True, noise=2.6,
+        contrast=1.22, air_c=9.0, ground_c=11.0, wall_c=10.8, sun_k=0.0, sky_zenith_c=0.0,
+        sky_horizon_c=5.5, skin_c=30.5, cloth_c=20.5),
 }

@@ -24,14 +24,13 @@ def outline_mask(placed: Placed) -> Array:
     return mask
 
 
-def warp(placed: Placed, texture: Array, nearest: bool = False) -> Array:
+def warp(placed: Placed, texture: Array) -> Array:
     """Warp a texture into the box of a placed surface."""
     x0, y0, x1, y1 = placed.box
-    flags = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
-    opaque = texture.ndim == 2 or texture.shape[2] == 3
-    border = cv2.BORDER_REPLICATE if opaque else cv2.BORDER_CONSTANT
-    warped: Array = cv2.warpPerspective(
-        texture, placed.texture_to_box(texture), (x1 - x0, y1 - y0), flags=flags, borderMode=border)
+    flags = cv2.INTER_LINEAR
+    # Beyond its edge a texture continues, so that nothing mixes with zeros; the outline cuts it off.
+    warped: Array = cv2.warpPerspective(texture, placed.texture_to_box(texture), (x1 - x0, y1 - y0),
+                                        flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return warped
 
 
@@ -55,10 +54,7 @@ def paint_visible(canvas: Array, placed: Placed, haze: tuple[float, float, float
     if picture.shape[2] == 3:
         cv2.copyTo(picture, outline_mask(placed), target)
         return
-    alpha = picture[:, :, 3]
-    if surface.polygon is not None:
-        alpha = cv2.bitwise_and(alpha, outline_mask(placed))
-    _blend(target, picture, alpha)
+    _blend(target, picture, cv2.bitwise_and(picture[:, :, 3], outline_mask(placed)))
 
 
 def _blend(target: Array, picture: Array, alpha: Array) -> None:
@@ -83,21 +79,23 @@ def paint_thermal(canvas: Array, placed: Placed, clear: float = 1.0, air: float 
     x0, y0, x1, y1 = placed.box
     target = canvas[y0:y1, x0:x1]
     picture = warp(placed, placed.best_level(True))
-    if surface.shade:
-        target += picture[:, :, 0] * picture[:, :, 1]
-        return
-    heat = picture if picture.ndim == 2 else picture[:, :, 0]
-    if surface.warmer_k:
-        heat = heat + np.float32(surface.warmer_k)
-    if clear < 1.0:
-        heat = heat * np.float32(clear) + np.float32(air * (1 - clear))
+    mask = outline_mask(placed)
     if picture.ndim == 2:
-        cv2.copyTo(np.ascontiguousarray(heat), outline_mask(placed), target)
+        heat = picture
+        if surface.warmer_k:
+            heat += np.float32(surface.warmer_k)
+        cv2.copyTo(heat, mask, target)
         return
-    alpha = picture[:, :, 1]
-    if surface.polygon is not None:
-        alpha = alpha * (outline_mask(placed) > 0)
-    target += (heat - target) * alpha
+    heat, alpha = cv2.split(picture)
+    cv2.multiply(alpha, mask, alpha, scale=1 / 255, dtype=cv2.CV_32F)
+    if surface.shade:
+        target += heat * alpha
+        return
+    if surface.warmer_k or clear < 1.0:
+        heat = heat * np.float32(clear) + np.float32(surface.warmer_k * clear + air * (1 - clear))
+    heat -= target
+    heat *= alpha
+    target += heat
 
 
 def solid_mask(placed: Placed) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 from ivif_ros.simulation.assets import HEDGE_M, Assets
 from ivif_ros.simulation.backdrop import LAMP_M, SIGN_M, TREE_M
 from ivif_ros.simulation.ground import (
-    CROSSING_M, HALF_WIDTH_M, ROAD_M, TILE_M, lamp_light, lamp_places)
+    CROSSING_M, HALF_WIDTH_M, ROAD_M, TILE_M, lamp_light_at, lamp_places)
 from ivif_ros.simulation.noise import generator
 from ivif_ros.simulation.surface import Surface, Texture
 from ivif_ros.simulation.vehicles import Vehicle
@@ -119,20 +119,41 @@ def vehicle_surfaces(vehicle: Vehicle, x: float, z: float, towards: bool, viewer
         gain: BGR light on it.
         object_id: for the truth.
     """
-    sign = -1.0 if towards else 1.0
-    turn = np.array([sign, 1.0, sign])
+    turn = np.array([-1.0, 1.0, -1.0]) if towards else np.ones(3)
     base = np.array([x, 0.0, z + (vehicle.body.length if towards else 0.0)])
-    out = []
-    for panel in vehicle.panels:
-        origin, right, down = base + panel.origin * turn, panel.right * turn, panel.down * turn
-        # Texture rows run down and columns right as seen from outside: the normal points inwards.
-        if np.dot(np.cross(right, down), origin - viewer) > 0:
-            out.append((float(np.dot(origin + right / 2 + down / 2 - viewer,
-                                     origin + right / 2 + down / 2 - viewer)),
-                        Surface(panel.texture, origin, right, down, panel.polygon, gain,
-                                object_id=object_id)))
-    out.sort(key=lambda pair: -pair[0])
-    return tuple(surface for _, surface in out)
+    edges = vehicle.edges * turn
+    origins, rights, downs = edges[0] + base, edges[1], edges[2]
+    # Texture rows run down and columns right as seen from outside: the normals point inwards.
+    facing = ((vehicle.normals * turn) * (origins - viewer)).sum(1) > 0
+    middle = origins + (rights + downs) / 2 - viewer
+    order = np.argsort(-(middle * middle).sum(1))
+    return tuple(Surface(vehicle.panels[k].texture, origins[k], rights[k], downs[k],
+                         vehicle.panels[k].polygon, gain, object_id=object_id)
+                 for k in order.tolist() if facing[k])
+
+
+def _bare_wall(side: int, x: float, height: float, before: tuple[float, float]) -> list[Array]:
+    """Parts of the end wall of a house that the house before it leaves open.
+
+    Args:
+        side: -1 left, 1 right.
+        x: facade of the house.
+        height: of the house.
+        before: facade and height of the house before it.
+
+    Returns:
+        Polygons (4, 2) on a wall that is 10 m wide and as high as the house.
+    """
+    next_x, next_height = before
+    parts = []
+    open_share = min(1.0, max(0.0, side * (next_x - x) / 10.0))
+    low = min(1.0, max(0.0, 1 - next_height / height))
+    if low > 0:
+        parts.append(np.array([[0, 0], [1, 0], [1, low], [0, low]]))
+    if open_share > 0 and low < 1:
+        a, b = (0.0, open_share) if side > 0 else (1 - open_share, 1.0)
+        parts.append(np.array([[a, low], [b, low], [b, 1], [a, 1]]))
+    return parts
 
 
 class Street:
@@ -185,6 +206,8 @@ class Street:
         rng = generator(self._seed, 22, index, side)
         assets = self._assets
         z, end = index * TILE_M, (index + 1) * TILE_M
+        x_open = side * (FACADE_M + 10.0)
+        before = (x_open, 0.0)
         while z < end - 6:
             if rng.random() < 0.2:
                 gap = float(rng.uniform(4, 7))
@@ -193,6 +216,7 @@ class Street:
                 groups.append(Group(place, side * 9.0, (billboard(
                     hedge, side * (FACADE_M + 1.5), place, HEDGE_M),)))
                 z += gap
+                before = (x_open, 0.0)
                 continue
             house = assets.buildings[int(rng.integers(len(assets.buildings)))]
             length = min(house.length_m, end - z)
@@ -201,23 +225,24 @@ class Street:
             x = side * (FACADE_M + setback)
             edge = np.array([0, 0, house.length_m])
             # Columns of the texture run along the street on the right side, against it on the left.
-            if side > 0:
-                polygon = np.array([[1 - share, 0], [1, 0], [1, 1], [1 - share, 1]])
-                surface = Surface(house.front, np.array([x, -house.height_m, z + length]), -edge,
-                                  np.array([0, house.height_m, 0]), polygon - [1 - share, 0])
-            else:
-                polygon = np.array([[0, 0], [share, 0], [share, 1], [0, 1]])
-                surface = Surface(house.front, np.array([x, -house.height_m, z]), edge,
-                                  np.array([0, house.height_m, 0]), polygon)
-            walls.append((z + 0.5, surface))
-            left = x if side > 0 else x - 10.0
-            walls.append((z, Surface(house.end, np.array([left, -house.height_m, z]),
-                                     np.array([10.0, 0, 0]), np.array([0, house.height_m, 0]))))
+            polygon = np.array([[0, 0], [share, 0], [share, 1], [0, 1]])
+            near = z + length if side > 0 else z
+            # The sun shines on the houses opposite to it; the others and the ends lie in the shade.
+            sunny = 0.5 if assets.sun_side == 0 else float(assets.sun_side == -side)
+            walls.append((z + 0.5, Surface(
+                house.front, np.array([x, -house.height_m, near]), -side * edge,
+                np.array([0, house.height_m, 0]), polygon, assets.wall_gain(sunny),
+                assets.light.sun_k * 0.8 * sunny)))
+            walls.extend((z, Surface(house.end, np.array([x if side > 0 else x - 10.0, -house.height_m, z]),
+                                     np.array([10.0, 0, 0]), np.array([0, house.height_m, 0]), part,
+                                     assets.wall_gain(0.5 if assets.sun_side == 0 else 0.0)))
+                         for part in _bare_wall(side, x, house.height_m, before))
+            before = (x, house.height_m)
             z += length
 
     def _light_at(self, x: float, z: float) -> float:
         """Share of lamp light on something upright at a place."""
-        return 0.6 * float(lamp_light(np.array([x]), np.array([z]))[0])
+        return 0.6 * lamp_light_at(x, z)
 
     def _lamp(self, x: float, z: float) -> Group:
         """Street lamp with its arm over the road."""
@@ -251,10 +276,10 @@ class Street:
         assets = self._assets
         vehicle = assets.parked[car]
         x = side * (ROAD_M - 0.25 - vehicle.body.width / 2 - 0.1)
-        gain = assets.gain(self._light_at(x, z) + 0.05, 0.0)
+        gain = assets.gain(self._light_at(x, z) + 0.05, 0.1, assets.sun_at(x, z))
         # Culling needs the lane only: the rig passes between the two rows.
         viewer = np.array([1.75, -1.5, z - 8.0])
         surfaces = vehicle_surfaces(vehicle, x, z, side < 0, viewer, gain, object_id)
-        shadow = on_ground(assets.shadow, x, z + vehicle.body.length / 2, vehicle.body.width + 0.9,
-                           vehicle.body.length + 1.0)
+        shadow = on_ground(assets.cold_shadow, x, z + vehicle.body.length / 2,
+                           vehicle.body.width + 0.5, vehicle.body.length + 0.6)
         return Group(z, x, surfaces, (shadow,), class_of=((object_id, CAR),))

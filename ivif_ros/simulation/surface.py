@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
 
 import cv2
 import numpy as np
@@ -48,93 +48,97 @@ class Texture:
         return self._levels[key]
 
 
-@dataclass(frozen=True, eq=False)
 class Surface:
     """A plane in the world: points are `origin + a * right + b * down` with a, b in 0..1.
 
     Attributes:
         texture: what it shows.
-        origin: (3,) world metres, corner of the texture's first row and column.
-        right: (3,) edge along the texture's rows.
-        down: (3,) edge along the texture's columns.
-        polygon: (n, 2) part of the plane that exists as (a, b), or None for all of it.
         gain: (3,) BGR factor on the visible radiance.
-        warmer_k: added to the thermal picture in kelvin; where it shadows, see `shade`.
+        warmer_k: added to the thermal picture in kelvin.
         shade: the plane is a shadow: visible alpha darkens, the thermal picture is a temperature
             difference in kelvin that is added to what lies beneath.
         smoke: the plane hides from the colour camera only, and the truth ignores it.
         object_id: id of the moving or parked object that it belongs to; 0 for the scenery.
-        near_m, far_m: the plane is drawn between these depths of its own points only.
+        polygon: (4, 2) part of the plane that exists as (a, b), or None for all of it.
+        geometry: (7, 3) world metres: the four corners, the origin and the edges right and down.
+        span: share of the texture between the corners along a and b.
     """
 
-    texture: Texture
-    origin: Array
-    right: Array
-    down: Array
-    polygon: Array | None = None
-    gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    warmer_k: float = 0.0
-    shade: bool = False
-    smoke: bool = False
-    object_id: int = 0
-    corners: Array = field(init=False)
+    __slots__ = ('gain', 'geometry', 'object_id', 'polygon', 'shade', 'smoke', 'span', 'texture',
+                 'warmer_k')
 
-    def __post_init__(self) -> None:
-        """Work out the corners in the world."""
-        ab = self.polygon if self.polygon is not None else np.array(
-            [[0, 0], [1, 0], [1, 1], [0, 1]], np.float64)
-        corners = self.origin + ab[:, :1] * self.right + ab[:, 1:] * self.down
-        object.__setattr__(self, 'corners', corners)
+    def __init__(self, texture: Texture, origin: Array, right: Array, down: Array,
+                 polygon: Array | None = None, gain: tuple[float, float, float] = (1.0, 1.0, 1.0),
+                 warmer_k: float = 0.0, shade: bool = False, smoke: bool = False,
+                 object_id: int = 0) -> None:
+        """Work out the corners in the world; arguments as the attributes."""
+        self.texture, self.polygon, self.gain, self.warmer_k = texture, polygon, gain, warmer_k
+        self.shade, self.smoke, self.object_id = shade, smoke, object_id
+        ab = _SQUARE if polygon is None else polygon
+        self.geometry = np.empty((7, 3))
+        self.geometry[4], self.geometry[5], self.geometry[6] = origin, right, down
+        self.geometry[:4] = origin + ab @ self.geometry[5:]
+        self.span = (1.0, 1.0) if polygon is None else tuple(np.ptp(polygon, 0).tolist())
 
 
-@dataclass(frozen=True, eq=False)
+_SQUARE = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float64)
+
+
 class Placed:
     """Where a surface falls on a canvas.
 
     Attributes:
         surface: what.
+        order: its place in the list that was placed.
         plane: (3, 3), (a, b, 1) -> homogeneous canvas pixel.
         outline: (n, 2) canvas pixels of the visible outline.
         box: x0, y0, x1, y1 of the touched canvas pixels, ends excluded.
         depth: smallest depth of the corners in metres.
+        edges: length of the edges right and down on the canvas in pixels.
     """
 
-    surface: Surface
-    plane: Array
-    outline: Array
-    box: tuple[int, int, int, int]
-    depth: float
+    __slots__ = ('box', 'depth', 'edges', 'order', 'outline', 'plane', 'surface')
+
+    def __init__(self, surface: Surface, order: int, plane: Array, outline: Array,
+                 box: tuple[int, int, int, int], depth: float, edges: tuple[float, float]) -> None:
+        """Arguments as the attributes."""
+        self.surface, self.order, self.plane, self.outline = surface, order, plane, outline
+        self.box, self.depth, self.edges = box, depth, edges
 
     def texture_to_box(self, texture: Array) -> Array:
         """Homography from texture pixels to pixels of the box (3, 3)."""
         height, width = texture.shape[:2]
         # Texel centres: pixel i covers (i .. i + 1) / width of the edge.
-        unit = np.array([[1 / width, 0, 0.5 / width], [0, 1 / height, 0.5 / height], [0, 0, 1]])
-        matrix = self.plane @ unit
+        matrix = self.plane / (width, height, 1.0)
+        matrix[:, 2] += 0.5 * (matrix[:, 0] + matrix[:, 1])
         matrix[0] -= self.box[0] * matrix[2]
         matrix[1] -= self.box[1] * matrix[2]
         return matrix
 
     def best_level(self, thermal: bool) -> Array:
         """Texture version whose texels are about as large as the canvas pixels."""
-        texture = self.surface.texture.thermal if thermal else self.surface.texture.visible
-        height, width = texture.shape[:2]
-        ab = self.surface.polygon
-        (a0, b0), (a1, b1) = ((0.0, 0.0), (1.0, 1.0)) if ab is None else (ab.min(0), ab.max(0))
-        middle_a, middle_b = (a0 + a1) / 2, (b0 + b1) / 2
-        # Length on the canvas of a short step along each edge, seen from the middle of the outline.
-        inverse = np.linalg.inv(self.plane)
-        x, y = self.outline.mean(0)
-        a, b, w = inverse @ (x, y, 1.0)
-        middle_a, middle_b = min(max(a / w, a0), a1), min(max(b / w, b0), b1)
-        base = self.plane @ (middle_a, middle_b, 1.0)
-        derivative_a = (self.plane[:2, 0] - base[:2] / base[2] * self.plane[2, 0]) / base[2]
-        derivative_b = (self.plane[:2, 1] - base[:2] / base[2] * self.plane[2, 1]) / base[2]
-        right = width / max(float(np.hypot(*derivative_a)), 1e-6)
-        down = height / max(float(np.hypot(*derivative_b)), 1e-6)
-        # A little sharper than one to one: the lens blur comes later.
-        return self.surface.texture.level(
-            thermal, max(0, int(np.log2(max(right * 1.1, 1)))), max(0, int(np.log2(max(down * 1.1, 1)))))
+        texture = self.surface.texture
+        height, width = (texture.thermal if thermal else texture.visible).shape[:2]
+        # A little sharper than one to one: the blur of the lens comes later.
+        right = 0.8 * width * self.surface.span[0] / max(self.edges[0], 1e-3)
+        down = 0.8 * height * self.surface.span[1] / max(self.edges[1], 1e-3)
+        return texture.level(thermal, max(0, round(math.log2(max(right, 1.0)))),
+                             max(0, round(math.log2(max(down, 1.0)))))
+
+    def opacity(self, x: float, y: float) -> float:
+        """How much the surface hides at a canvas pixel, 0..1."""
+        if not (self.box[0] <= x < self.box[2] and self.box[1] <= y < self.box[3]):
+            return 0.0
+        outline = self.outline.astype(np.float32).reshape(-1, 1, 2)
+        if cv2.pointPolygonTest(outline, (float(x), float(y)), False) < 0:
+            return 0.0
+        visible = self.surface.texture.visible
+        if visible.shape[2] == 3:
+            return 1.0
+        a, b, w = np.linalg.solve(self.plane, (x, y, 1.0))
+        row = min(max(int(b / w * visible.shape[0]), 0), visible.shape[0] - 1)
+        column = min(max(int(a / w * visible.shape[1]), 0), visible.shape[1] - 1)
+        return float(visible[row, column, 3]) / 255
 
 
 def place(surfaces: list[Surface], lens: Lens, pose: Pose) -> list[Placed]:
@@ -151,42 +155,43 @@ def place(surfaces: list[Surface], lens: Lens, pose: Pose) -> list[Placed]:
     if not surfaces:
         return []
     width, height = lens.canvas_size
-    counts = [len(surface.corners) for surface in surfaces]
-    ends = np.cumsum(counts)
-    seen = pose.to_camera(np.concatenate([surface.corners for surface in surfaces]))
+    geometry = np.array([surface.geometry for surface in surfaces])
+    seen = (geometry[:, :4] - pose.centre) @ pose.rotation.T
+    nearest, farthest = seen[..., 2].min(1), seen[..., 2].max(1)
     with np.errstate(divide='ignore', invalid='ignore'):
         flat = seen @ lens.canvas_matrix.T
-        flat = flat[:, :2] / flat[:, 2:]
+        flat = flat[..., :2] / flat[..., 2:]
     world_to_canvas = lens.canvas_matrix @ pose.rotation
+    frame = np.stack([geometry[:, 5], geometry[:, 6], geometry[:, 4] - pose.centre], 2)
+    planes = world_to_canvas @ frame
+    cut = nearest <= NEAR_M
+    low, high = flat.min(1), flat.max(1)
+    size = high - low
+    outside = (high < 0).any(1) | (low > (width - 1, height - 1)).any(1)
+    tiny = (size[:, 0] * size[:, 1] < 6) | (size.min(1) < 0.7)
+    shown = (farthest > NEAR_M) & (cut | ~(outside | tiny))
+    lengths = np.hypot(*np.moveaxis(flat - np.roll(flat, -1, 1), -1, 0))
+    edges = (lengths[:, :2] + lengths[:, 2:]) / 2
+    limits = np.clip(np.nan_to_num(np.concatenate([low, high + 2], 1)), 0, [width, height] * 2)
+    boxes = limits.astype(int).tolist()
+    depths, spans = nearest.tolist(), edges.tolist()
     out = []
-    for surface, end, count in zip(surfaces, ends, counts):
-        corners = seen[end - count:end]
-        depths = corners[:, 2]
-        nearest = float(depths.min())
-        if nearest > NEAR_M:
-            outline = flat[end - count:end]
-        else:
-            clipped = _clip_near(corners)
-            if clipped is None:
-                continue
-            outline = clipped @ lens.canvas_matrix.T
+    for order in np.flatnonzero(shown).tolist():
+        outline, span, box = flat[order], spans[order], boxes[order]
+        if cut[order]:
+            outline = _clip_near(seen[order]) @ lens.canvas_matrix.T
             outline = outline[:, :2] / outline[:, 2:]
-        x0, y0 = outline.min(0)
-        x1, y1 = outline.max(0)
-        if x1 < 0 or y1 < 0 or x0 > width - 1 or y0 > height - 1 or (x1 - x0) + (y1 - y0) < 1.5:
-            continue
-        box = (max(0, int(x0)), max(0, int(y0)), min(width, int(x1) + 2), min(height, int(y1) + 2))
-        if box[2] - box[0] < 1 or box[3] - box[1] < 1:
-            continue
-        plane = world_to_canvas @ np.stack(
-            [surface.right, surface.down, surface.origin - pose.centre], 1)
-        if abs(np.linalg.det(plane)) < 1e-9:
-            continue
-        out.append(Placed(surface, plane, outline, box, nearest))
+            # Near surfaces are drawn from the finest texture.
+            span = [1e9, 1e9]
+            (x0, y0), (x1, y1) = outline.min(0).tolist(), outline.max(0).tolist()
+            box = [max(0, int(x0)), max(0, int(y0)), min(width, int(x1) + 2), min(height, int(y1) + 2)]
+        if box[2] > box[0] and box[3] > box[1]:
+            out.append(Placed(surfaces[order], order, planes[order], outline, tuple(box), depths[order],
+                              tuple(span)))
     return out
 
 
-def _clip_near(corners: Array) -> Array | None:
+def _clip_near(corners: Array) -> Array:
     """Cut off the part of a convex polygon that lies before the near plane (Sutherland-Hodgman)."""
     kept = []
     for one, other in zip(corners, np.roll(corners, -1, 0)):
@@ -194,4 +199,4 @@ def _clip_near(corners: Array) -> Array | None:
             kept.append(one)
         if (one[2] > NEAR_M) != (other[2] > NEAR_M):
             kept.append(one + (other - one) * (NEAR_M - one[2]) / (other[2] - one[2]))
-    return np.array(kept) if len(kept) >= 3 else None
+    return np.array(kept)

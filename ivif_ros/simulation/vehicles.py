@@ -16,9 +16,10 @@ from ivif_ros.simulation.surface import Texture
 from ivif_ros.types import Array
 
 _PX = 72
-_PAINTS = ((0.52, 0.53, 0.54), (0.30, 0.30, 0.31), (0.035, 0.033, 0.032), (0.12, 0.12, 0.125),
-           (0.06, 0.05, 0.33), (0.30, 0.13, 0.06), (0.62, 0.64, 0.66), (0.20, 0.24, 0.26))
-"""BGR reflectance of silver, grey, black, anthracite, red, blue, white and beige paint."""
+PAINTS = ((0.50, 0.51, 0.52), (0.035, 0.033, 0.032), (0.64, 0.66, 0.68), (0.13, 0.13, 0.135),
+          (0.28, 0.12, 0.055), (0.30, 0.30, 0.31), (0.06, 0.05, 0.32), (0.62, 0.64, 0.66),
+          (0.04, 0.036, 0.034), (0.20, 0.24, 0.26), (0.40, 0.41, 0.42))
+"""BGR reflectance of paints, as common as on the road: mostly white, grey and black."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,16 @@ class Vehicle:
 
     Attributes:
         body: shape.
-        panels: from the ones behind to the ones before, back faces are culled when drawn.
+        panels: all sides; back faces are culled when drawn.
+        edges: (3, n, 3) origin, right and down of each panel.
+        normals: (n, 3), pointing inwards.
         tail_lamps, head_lamps: centres in the vehicle's frame.
     """
 
     body: Body
     panels: tuple[Panel, ...]
+    edges: Array
+    normals: Array
     tail_lamps: Array
     head_lamps: Array
 
@@ -135,16 +140,16 @@ class _Sheet:
         return Texture(visible, np.dstack([self.heat, self.alpha]))
 
 
-def make_vehicle(rng: Rng, light: Light, body: Body, running: bool) -> Vehicle:
+def make_vehicle(rng: Rng, light: Light, body: Body, paint: Array, running: bool) -> Vehicle:
     """Invent a vehicle.
 
     Args:
         rng: random numbers.
         light: time of day.
         body: shape.
+        paint: (3,) BGR reflectance.
         running: engine, exhaust and tyres are warm.
     """
-    paint = np.array(_PAINTS[int(rng.integers(len(_PAINTS)))], np.float32) * rng.uniform(0.8, 1.1)
     if body.length > 6:
         paint = np.array((0.55, 0.57, 0.58), np.float32)
     base = light.air_c + (0.4 * light.sun_k if not running else 1.2) - 1.6 + rng.normal(0, 0.5)
@@ -192,7 +197,8 @@ def make_vehicle(rng: Rng, light: Light, body: Body, running: bool) -> Vehicle:
                             np.array([sign * body.tumble, roof - belt, 0.0]), outline))
     low = belt * 0.72
     spread = half - 0.2
-    return Vehicle(body, tuple(panels),
+    edges = np.array([[p.origin, p.right, p.down] for p in panels], np.float64).transpose(1, 0, 2)
+    return Vehicle(body, tuple(panels), edges, np.cross(edges[1], edges[2]),
                    np.array([[-spread, -low, -0.02], [spread, -low, -0.02]]),
                    np.array([[-spread, -body.bonnet * 0.8, body.length + 0.02],
                              [spread, -body.bonnet * 0.8, body.length + 0.02]]))
@@ -204,30 +210,27 @@ def _mirrored(texture: Texture) -> Texture:
 
 
 def _under(sheet: _Sheet, light: Light, running: bool, height: float) -> None:
-    """Cut the body off above the road and hang two tyres and a warm underside below it."""
+    """Cut the body off above the road and hang two tyres and a dark underside below it."""
     width = sheet.shape[1] / _PX
     sill = height - 0.24
-    sheet.rect(0, sill, width, 0.24, (0.012, 0.012, 0.012), light.ground_c + (4.0 if running else -0.5))
-    tyre = light.ground_c + (11.0 if running else 0.5)
-    for x in (0.04, width - 0.26):
-        sheet.rect(x, sill - 0.02, 0.22, 0.26, (0.03, 0.03, 0.03), tyre)
-    row = int((sill + 0.06) * _PX)
-    gap = np.s_[row:, int(0.28 * _PX):int((width - 0.28) * _PX)]
-    sheet.alpha[gap] = 0.75
-    sheet.alpha[row:, :3] = 0
-    sheet.alpha[row:, -3:] = 0
-
-
-def _round_corners(sheet: _Sheet, radius: float) -> None:
-    """Round the lower corners of the bumper a little."""
-    mask = np.zeros(sheet.shape, np.uint8)
-    r = int(radius * _PX)
-    h, w = sheet.shape
-    cv2.rectangle(mask, (0, 0), (w, h - r), 255, -1)
-    cv2.rectangle(mask, (r, 0), (w - r, h), 255, -1)
-    cv2.circle(mask, (r, h - r), r, 255, -1, cv2.LINE_AA)
-    cv2.circle(mask, (w - r - 1, h - r), r, 255, -1, cv2.LINE_AA)
-    sheet.alpha *= mask / np.float32(255)
+    rows = slice(int(sill * _PX), sheet.shape[0])
+    sheet.alpha[rows] = 0
+    sheet.reflect[rows] = 0.012
+    sheet.heat[rows] = light.ground_c + (4.0 if running else -0.5)
+    # The underside fades into the shadow on the road.
+    fade = np.clip(1.6 - np.arange(rows.stop - rows.start) / (0.10 * _PX), 0, 1)
+    inner = slice(int(0.06 * _PX), int((width - 0.06) * _PX))
+    sheet.alpha[rows, inner] = fade[:, None]
+    for x in (0.05, width - 0.25):
+        sheet.alpha[sheet.rect(x, sill - 0.01, 0.20, 0.25, (0.03, 0.03, 0.03),
+                               light.ground_c + (11.0 if running else 0.5))] = 1
+    # Round the lower corners of the bumper.
+    radius = int(0.07 * _PX)
+    yy, xx = np.mgrid[:radius, :radius]
+    gone = np.hypot(yy, radius - 1 - xx) > radius
+    corner = slice(rows.start - radius, rows.start)
+    sheet.alpha[corner, :radius][gone] = 0
+    sheet.alpha[corner, -radius:][gone[:, ::-1]] = 0
 
 
 def _rear(rng: Rng, light: Light, body: Body, paint: Array, base: float, running: bool) -> Texture:

@@ -278,11 +278,12 @@ class PairMatcher:
 
     def _held(self, head_ns: int) -> _Waiting | None:
         """Newest thermal frame for an RGB frame without partner; it stays for later RGB frames."""
+        latest = head_ns + self._tolerance
         index = len(self._thermal)
-        while index > 0 and self._thermal[index - 1].time_ns > head_ns + self._tolerance:
+        while index > 0 and self._thermal[index - 1].time_ns > latest:
             index -= 1
         chosen = self._thermal[index - 1] if index > 0 else self._newest
-        if chosen is None or chosen.time_ns < head_ns - self._max_age:
+        if chosen is None or not head_ns - self._max_age <= chosen.time_ns <= latest:
             return None
         for entry in self._thermal[:max(index - 1, 0)]:
             self._retire(entry)

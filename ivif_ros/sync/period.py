@@ -13,16 +13,16 @@ MIN_SAMPLES = 4
 
 
 class PeriodEstimator:
-    """Running median of differences, with the median absolute deviation as its spread.
+    """Running median of differences, with the spread of those below it.
 
-    Medians are not moved by single gaps (lost frames, a pause) or bursts, so one irregular frame
-    does not spoil the prediction of the next.
+    Order statistics are not moved by single gaps (lost frames, a pause) or bursts, so one irregular
+    frame does not spoil the prediction of the next.
 
     Attributes:
         period_ns: median difference in nanoseconds, or None before MIN_SAMPLES differences.
-        margin_ns: how much earlier than the period the next frame may reasonably come: a tenth of
-            the period or four median absolute deviations (2.7 sigma of Gaussian jitter), whichever
-            is more; 0 while the period is unknown.
+        margin_ns: how much earlier than the period the next frame may reasonably come: a
+            hundredth of the period, or three times the distance from the median down to the 20th
+            percentile (2.5 sigma of Gaussian jitter), whichever is more; 0 without a period.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,6 @@ class PeriodEstimator:
         count = len(self._differences)
         if count < MIN_SAMPLES:
             return
-        period = sorted(self._differences)[count // 2]
-        spread = sorted([abs(value - period) for value in self._differences])[count // 2]
-        self.period_ns = period
-        self.margin_ns = max(period // 10, 4 * spread)
+        ordered = sorted(self._differences)
+        self.period_ns = period = ordered[count // 2]
+        self.margin_ns = max(period // 100, 3 * (period - ordered[count // 5]))

@@ -11,6 +11,8 @@ from ivif_ros.types import Frame
 
 JUMP_NS = 500_000_000
 """A stamp that is further back than this is a clock that was set back, not a frame out of order."""
+PATIENCE_NS = 500_000_000
+"""Stands for the period of a camera that has been heard too few times to know it."""
 
 
 class StreamClock:
@@ -109,7 +111,7 @@ class StreamClock:
             other: timing of the other camera.
         """
         if self.received_ns is not None:
-            return self.received_ns + (self._arrivals.period_ns or 0) + wait_ns
+            return self.received_ns + (self._arrivals.period_ns or PATIENCE_NS) + wait_ns
         if other.first_received_ns is not None:
             return other.first_received_ns + wait_ns
         return None

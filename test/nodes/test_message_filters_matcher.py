@@ -15,7 +15,7 @@ from ivif_ros.types import Frame
 
 pytest.importorskip('rclpy')
 
-from ivif_ros.ros.message_filters_matcher import MessageFiltersMatcher  # noqa: E402
+from ivif_ros.ros.message_filters_matcher import MessageFiltersMatcher
 
 installed = pytest.mark.skipif(
     importlib.util.find_spec('message_filters') is None,

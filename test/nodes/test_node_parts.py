@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from ivif_ros.nodes.complaints import Complaints
-from ivif_ros.nodes.mailbox import Worker
+from ivif_ros.nodes.worker import Worker
 from ivif_ros.nodes.monitor import RateMonitor
 
 DEADLINE_S = 10.0

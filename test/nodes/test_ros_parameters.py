@@ -9,10 +9,10 @@ from ivif_ros.parameters import Parameters
 
 pytest.importorskip('rclpy')
 
-from rclpy.node import Node  # noqa: E402
-from rclpy.parameter import Parameter  # noqa: E402
+from rclpy.node import Node
+from rclpy.parameter import Parameter
 
-from ivif_ros.ros.parameters import RosParameters, unknown_start_values  # noqa: E402
+from ivif_ros.ros.parameters import RosParameters, unknown_start_values
 
 
 @pytest.fixture
@@ -20,7 +20,8 @@ def declared(ros):
     nodes = []
 
     def make(**start):
-        overrides = [Parameter(name.replace('__', '.'), value=value) for name, value in start.items()]
+        overrides = [Parameter(name.replace('__', '.'), value=value)
+                     for name, value in start.items()]
         node = Node('parameters_test', parameter_overrides=overrides)
         nodes.append(node)
         return node, RosParameters(node, Parameters)

@@ -143,7 +143,7 @@ def test_unreadable_image_leaves_its_partner_alone(tmp_path):
     (tmp_path / 'rgb' / 'b.png').write_bytes(b'this is no image')
     (tmp_path / 'thermal' / 'c.png').write_bytes(b'')
     source = FolderSource(tmp_path)
-    frames = [(sensor, round((frame.stamp_ns - START_NS) / 1e8)) for sensor, frame in source.frames()]
+    frames = [(sensor, round((stamp - START_NS) / 1e8)) for sensor, stamp in received(source)]
     assert frames == [('rgb', 0), ('thermal', 0), ('thermal', 1), ('rgb', 2)]
     assert source.problems.snapshot() == {'rgb.unreadable': 1, 'thermal.unreadable': 1}
 
@@ -226,7 +226,8 @@ def test_videos_of_different_rates_are_merged_by_time(tmp_path):
     video(tmp_path / 'thermal' / 'one.avi', 2, 20)
     order = [(sensor, (stamp - START_NS) // 1_000_000)
              for sensor, stamp in received(FolderSource(tmp_path))]
-    assert order == [('rgb', 0), ('thermal', 0), ('rgb', 25), ('rgb', 50), ('thermal', 50), ('rgb', 75)]
+    assert order == [('rgb', 0), ('thermal', 0), ('rgb', 25), ('rgb', 50), ('thermal', 50),
+                     ('rgb', 75)]
 
 
 def test_stills_around_a_video_are_recordings_of_their_own(tmp_path):

@@ -1,0 +1,40 @@
+# Copyright 2026 ivif_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Figures of a run as tables for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ivif_ros.cli.console import table
+
+if TYPE_CHECKING:
+    from ivif_ros.bags.summary import RunSummary
+
+
+INPUTS = ('rgb.', 'thermal.', 'pair.')
+"""Counters of frames and pairs; others count what happened without loss."""
+
+
+def print_summary(summary: RunSummary, title: str) -> None:
+    """Print what was done and lost, how long it took and how well the images were registered."""
+    counts = [('pairs', summary.pairs_in), ('  fused', summary.pairs_fused)]
+    counts += [(f"  {mode.replace('_', ' ')}", count) for mode, count in summary.modes.items()
+               if count and mode != 'fused']
+    counts += [('  with the frame of one camera', summary.pairs_partial)]
+    counts += [(f'not used: {name}' if name.startswith(INPUTS) else name.replace('.', ' '), count)
+               for name, count in summary.dropped.items()]
+    rows = [(name, str(count)) for name, count in counts]
+    rows += [('seconds of the stream', f'{summary.stream_seconds:.1f}'),
+             ('pairs per second', f'{summary.fps:.1f}')]
+    table(title, ('', 'number'), rows)
+    spread = {'skew of the stamps': summary.skew_ms, **summary.latency_ms}
+    table('milliseconds', ('', 'median', '99 %'), [
+        (name.replace('_', ' '), f"{values['p50']:.2f}", f"{values['p99']:.2f}")
+        for name, values in spread.items() if values])
+    if summary.registration_error is not None:
+        error = dict(summary.registration_error)
+        pairs = error.pop('pairs')
+        table(f'registration error over {pairs} pairs', ('pixels of', 'median', 'mean'), [
+            (unit.removesuffix('_px'), f"{values['median']:.2f}", f"{values['mean']:.2f}")
+            for unit, values in error.items()])

@@ -1,0 +1,91 @@
+# Copyright 2026 ivif_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Diagnostics of what the nodes do with the images, beside those of the inputs."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Mapping
+
+from ivif_ros.nodes.inputs import SILENT_S, counts
+from ivif_ros.nodes.monitor import RateMonitor
+from ivif_ros.parameters import RegistrationParameters
+from ivif_ros.ros.diagnostics import Finding, Level
+from ivif_ros.types import DeformationSource, Mode, Outcome
+
+
+def sync_finding(rate: RateMonitor, dropped: Mapping[str, int]) -> Finding:
+    """State of the pairing.
+
+    Args:
+        rate: ticked with each pair.
+        dropped: all counters of the node.
+    """
+    age = rate.age()
+    values: dict[str, object] = {
+        'rate [Hz]': rate.rate(), 'age [s]': 'never' if age is None else age, **dropped}
+    if age is None:
+        return Finding(Level.STALE, 'no pair yet', values)
+    if age > SILENT_S:
+        return Finding(Level.ERROR, f'no pair for {age:.1f} s', values)
+    return Finding(Level.OK, 'pairing', values)
+
+
+def registration_finding(result: Outcome | None, params: RegistrationParameters) -> Finding:
+    """How far the newest deformation can be trusted."""
+    if result is None or result.deformation is None:
+        return Finding(Level.STALE, 'no thermal image yet')
+    found = result.deformation
+    values = {'source': found.source.name, 'confidence': float(found.confidence),
+              'residual [px]': float(found.residual_px)}
+    if params.mode == 'off':
+        return Finding(Level.OK, 'switched off (registration.mode)', values)
+    if found.source is DeformationSource.LAST_GOOD:
+        return Finding(Level.WARN, 'the newest estimate is not credible, the last good one holds',
+                       values)
+    if found.source is DeformationSource.NONE:
+        return Finding(Level.WARN, 'nothing known about the rig, the thermal image is stretched; '
+                       'set registration.calibration or let the cameras see structure', values)
+    if found.source is DeformationSource.ESTIMATED and found.confidence < params.min_confidence:
+        return Finding(Level.WARN, 'confidence is low', values)
+    return Finding(Level.OK, f'{found.source.name.lower()} deformation in use', values)
+
+
+def fusion_finding(result: Outcome | None, rate: RateMonitor, totals: Mapping[str, int],
+                   dropped: Mapping[str, int]) -> Finding:
+    """What the newest result was made of, and how fast.
+
+    Args:
+        result: newest result, or None.
+        rate: ticked with each result.
+        totals: pairs in, fused and partial.
+        dropped: all counters of the node.
+    """
+    values: dict[str, object] = {'rate [Hz]': rate.rate(), **totals, **counts(dropped, 'pair')}
+    if result is None:
+        return Finding(Level.STALE, 'no result yet', values)
+    values |= {f'{stage} [ms]': ms for stage, ms in result.latency_ms.items()}
+    values['mode'] = result.mode.name
+    age = rate.age()
+    if age is not None and age > SILENT_S:
+        return Finding(Level.ERROR, f'no result for {age:.1f} s', values)
+    if result.mode is not Mode.FUSED:
+        name = result.mode.name.lower().replace('_', ' ')
+        return Finding(Level.WARN, f'{name}: {result.reason}', values)
+    return Finding(Level.OK, 'fusing', values)
+
+
+def memory_finding(device: str) -> Finding:
+    """Memory of the device that fuses, or of this process where that is the CPU."""
+    if device.startswith('cuda'):
+        torch = sys.modules['torch']  # a device of this kind exists only after its import
+        free, total = torch.cuda.mem_get_info(device)
+        values = {'used by node [MiB]': torch.cuda.memory_reserved(device) / 2**20,
+                  'free [MiB]': free / 2**20, 'total [MiB]': total / 2**20}
+        if free < 0.05 * total:
+            return Finding(Level.WARN, 'less than 5 % of the memory is free', values, device)
+        return Finding(Level.OK, f'{free / 2**20:.0f} MiB free', values, device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts in KiB
+    return Finding(Level.OK, f'{peak:.0f} MiB at most so far',
+                   {'peak of the process [MiB]': peak}, device)
