@@ -11,8 +11,9 @@ NAME = 'ivif_ros'
 VERSION = '0.1.0'
 
 # Real ROS 2 from PyPI. With a sourced distribution none of these is needed; cv_bridge,
-# message_filters, tf2_ros and tf_transformations come with a distribution only (PyPI has other projects
-# under some of these names), so package.xml declares them and the code says what is missing.
+# message_filters, tf2_ros and tf_transformations come with a distribution only (PyPI has other
+# projects under some of these names), so package.xml declares them and the code says what is
+# missing.
 ROS = [
     'ros-jazzy-rclpy',
     'ros-jazzy-rmw-fastrtps-cpp',
@@ -44,7 +45,7 @@ setup(
         (f'share/{NAME}/config', glob('config/*.yaml')),
         (f'share/{NAME}/rviz', glob('rviz/*.rviz')),
     ],
-    install_requires=['numpy>=1.24', 'opencv-python>=4.5', 'torch>=2.0', 'PyYAML', 'rosbags>=0.10',
+    install_requires=['numpy>=1.24', 'opencv-python>=4.5', 'torch>=2.0', 'PyYAML', 'rosbags>=0.11.9',
                       'rich'],
     extras_require={'ros': ROS, 'detect': DETECT, 'test': TEST},
     entry_points={'console_scripts': ['ivif = ivif_ros.cli.main:main']},

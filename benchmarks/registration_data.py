@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ivif_ros.registration.maps import dense_map, grid_nodes
+from ivif_ros.registration.maps import dense_map
 from ivif_ros.types import Array, Deformation
 
 _INVERSION_STEPS = 30
@@ -80,7 +80,6 @@ def random_deformation(size: tuple[int, int], mean_px: float, elastic: float,
              + rng.normal(0, 0.012 * width, (4, 2)))
     nodes = rng.normal(0, 1, (5, 6, 2)).astype(np.float32)
     grid = cv2.resize(cv2.GaussianBlur(nodes, (0, 0), 0.8), (23, 17), interpolation=cv2.INTER_CUBIC)
-    places = grid_nodes(size, 23, 17)
     bend = np.linalg.norm(grid, axis=2).mean()
     grid *= elastic * mean_px / bend
     share = 1.0
@@ -93,15 +92,14 @@ def random_deformation(size: tuple[int, int], mean_px: float, elastic: float,
         x, y = np.meshgrid(np.arange(0, width, 8), np.arange(0, height, 8))
         mean = np.hypot(mapped[..., 0] - x, mapped[..., 1] - y).mean()
         share *= float(np.clip(mean_px / mean, 0.5, 2.0))
-    assert places.shape == grid.shape
     return result
 
 
 def deform(thermal: Array, deformation: Deformation) -> Array:
     """Make the thermal image that a deformation maps to, from the aligned one.
 
-    The map is inverted by fixed point iteration; outside the aligned image its mirror image is shown, as
-    a real camera would show something there as well.
+    The map is inverted by fixed point iteration; outside the aligned image its mirror image is
+    shown, as a real camera would show something there as well.
     """
     width, height = deformation.rgb_size
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))

@@ -6,6 +6,20 @@ from __future__ import annotations
 
 import threading
 
+_SUBJECTS = ('rgb', 'thermal', 'pair', 'detection')
+_EVENTS = frozenset({
+    'clock_jump', 'zero_stamp', 'queue_full', 'bad_camera_info', 'contradictory_camera_info',
+    'shared_camera_info', 'incompatible_qos', 'other_file'})
+
+
+def is_loss(counter: str) -> bool:
+    """Tell whether a counter counts frames or pairs that gave no output.
+
+    The others (`rgb.clock_jump`, `registration.accepted`) count what happened beside it.
+    """
+    subject, _, reason = counter.partition('.')
+    return subject in _SUBJECTS and reason not in _EVENTS
+
 
 class Counters:
     """Named counters that any thread may add to.
@@ -28,6 +42,10 @@ class Counters:
         """Return a copy of all counts, sorted by name."""
         with self._lock:
             return dict(sorted(self._counts.items()))
+
+    def losses(self) -> dict[str, int]:
+        """Return a copy of those counts that are losses, sorted by name."""
+        return {name: n for name, n in self.snapshot().items() if is_loss(name)}
 
     def reset(self) -> None:
         """Forget everything."""

@@ -15,7 +15,8 @@ class ImageError(IvifError, ValueError):
     """An image or image message that cannot be used: encoding, shape, step, size, dtype or content.
 
     Attributes:
-        reason: short stable name for counters, e.g. `bad_encoding`, `short_data`, `bad_step`, `empty`.
+        reason: short stable name for counters, e.g. `bad_encoding`, `short_data`, `bad_step`,
+            `empty`.
     """
 
     def __init__(self, message: str, reason: str = 'bad_image') -> None:

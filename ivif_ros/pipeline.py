@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One pair in, one result out: the order of the stages and their timings.
 
-The live node, the offline replay and the command line all call this class, so that a recording gives the
-same images whichever way it is played.
+The live node, the offline replay and the command line all call this class, so that a recording
+gives the same images whichever way it is played.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ class Pipeline:
 
     Args:
         params: all parameters.
-        live: True lets refinements of the registration run in a thread of their own; False computes them
-            in place. Both take effect at the same stamp of the stream.
+        live: True lets refinements of the registration run in a thread of their own; False computes
+            them in place. Both take effect at the same stamp of the stream.
         counters: where things that went wrong are counted.
 
     Raises:
@@ -151,7 +151,7 @@ class Pipeline:
         return self._detector
 
     def warm_up(self, rgb_size: Size) -> None:
-        """Run the stages once on an empty image of the expected size, so that the first pair is fast."""
+        """Run the stages once on an empty image of this size, so that the first pair is fast."""
         self._engine.warm_up(rgb_size)
 
     def set_parameters(self, params: Parameters) -> None:
@@ -171,7 +171,7 @@ class Pipeline:
             self._detector.set_parameters(params.detection)
 
     def set_extrinsics(self, thermal_from_rgb: Array) -> None:
-        """Take the (4, 4) transform from the RGB to the thermal optical frame, for instance from TF.
+        """Take the (4, 4) transform from the RGB to the thermal optical frame, such as from TF.
 
         A calibration file that has one wins.
 
@@ -236,6 +236,7 @@ class Pipeline:
         rgb, thermal = pair.rgb, pair.thermal
         thermal_u8: Array | None = None
         freeze = None
+        unusable = ''
         with _timed(latency, 'thermal'):
             if thermal is not None:
                 try:
@@ -245,8 +246,11 @@ class Pipeline:
                     if rgb is None:
                         raise
                     self.counters.add(f'thermal.{error.reason}')
+                    unusable = str(error)
             health = self._health.update(
                 rgb.image if rgb is not None else None, thermal_u8, freeze)
+            if unusable:
+                health = replace(health, reason=unusable)
         deformation: Deformation | None = None
         with _timed(latency, 'registration'):
             self._note_cameras(rgb, thermal)
@@ -349,7 +353,8 @@ class Pipeline:
         from ivif_ros.errors import WeightsError
 
         if self._detector is None:
-            raise WeightsError('no detector is loaded; set detection.weights and call load_detector')
+            raise WeightsError(
+                'no detector is loaded; set detection.weights and call load_detector')
         return self._detector.detect(result.fused)
 
     def _note_cameras(self, rgb: Frame | None, thermal: Frame | None) -> None:

@@ -5,11 +5,11 @@
 Conventions that hold everywhere:
 
 * Stamps are integer nanoseconds since the epoch of the recording's clock.
-* Colour images are (H, W, 3) uint8 in blue, green, red order; thermal images are (H, W) uint8, uint16
-  or float32 as the camera gave them. Rows run down, columns run right.
+* Colour images are (H, W, 3) uint8 in blue, green, red order; thermal images are (H, W) uint8,
+  uint16 or float32 as the camera gave them. Rows run down, columns run right.
 * Pixel (0, 0) is the centre of the top left pixel; coordinates are (x, y).
-* A deformation is a *backward* map: RGB pixel -> thermal pixel, so that the registered thermal image is
-  sampled from the raw thermal image in one step.
+* A deformation is a *backward* map: RGB pixel -> thermal pixel, so that the registered thermal
+  image is sampled from the raw thermal image in one step.
 * Frames of cameras are optical frames (REP-103): z forward, x right, y down.
 """
 
@@ -129,8 +129,8 @@ class Frame:
         frame_id: optical frame of the camera.
         image: (H, W, 3) uint8 BGR, or (H, W) uint8, uint16 or float32.
         camera: intrinsics, or None where no camera_info is known.
-        received_ns: monotonic clock in nanoseconds when the frame arrived (live), or the recording's
-            receive time (offline); for latencies and bounded waits, never for pairing.
+        received_ns: monotonic clock in nanoseconds when the frame arrived (live), or the
+            recording's receive time (offline); for latencies and bounded waits, never for pairing.
     """
 
     stamp_ns: int
@@ -180,8 +180,8 @@ class FramePair:
     Attributes:
         rgb: frame of the colour camera, the reference of everything, or None.
         thermal: frame of the thermal camera, or None.
-        skew_ns: thermal minus RGB stamp in nanoseconds, after the configured offsets; 0 where one is
-            missing.
+        skew_ns: thermal minus RGB stamp in nanoseconds, after the configured offsets; 0 where one
+            is missing.
         held: True where the thermal frame has served an earlier RGB frame already.
     """
 
@@ -197,7 +197,7 @@ class FramePair:
 
     @property
     def stamp_ns(self) -> int:
-        """Stamp that outputs carry: of the RGB frame, else of the thermal frame in the RGB clock."""
+        """Stamp of the RGB frame, else that of the thermal frame as its camera gave it."""
         if self.rgb is not None:
             return self.rgb.stamp_ns
         assert self.thermal is not None
@@ -213,9 +213,9 @@ class FramePair:
 class Deformation:
     """Backward map from RGB pixels to thermal pixels: homography, then a smooth displacement.
 
-    `thermal_xy = dehomogenise(homography @ (x, y, 1)) + bilinear(grid)(x, y)`. Node (i, j) of the grid
-    (row i, column j) stands at RGB pixel (j (W - 1) / (gw - 1), i (H - 1) / (gh - 1)): the outer nodes
-    stand on the outer pixel centres.
+    `thermal_xy = dehomogenise(homography @ (x, y, 1)) + bilinear(grid)(x, y)`. Node (i, j) of the
+    grid (row i, column j) stands at RGB pixel (j (W - 1) / (gw - 1), i (H - 1) / (gh - 1)): the
+    outer nodes stand on the outer pixel centres.
 
     Attributes:
         rgb_size: width, height of the RGB grid in pixels.
@@ -263,7 +263,7 @@ class Deformation:
 
     @classmethod
     def stretch(cls, rgb_size: Size, thermal_size: Size) -> Deformation:
-        """The whole thermal image stretched onto the whole RGB image: the guess without knowledge."""
+        """Stretch the whole thermal image onto the RGB image: the guess without knowledge."""
         sx, sy = thermal_size[0] / rgb_size[0], thermal_size[1] / rgb_size[1]
         homography = np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1]])
         return cls(rgb_size, thermal_size, homography)
@@ -274,9 +274,9 @@ class Detections:
     """Objects found in one image.
 
     Attributes:
-        boxes: (n, 4) float32 x0, y0, x1, y1 in pixels of the image named by the holder (RGB grid unless
-            said otherwise), counted from the outer edge of the first pixel as detectors do: the whole
-            image is 0, 0, W, H.
+        boxes: (n, 4) float32 x0, y0, x1, y1 in pixels of the image named by the holder (RGB grid
+            unless said otherwise), counted from the outer edge of the first pixel as detectors do:
+            the whole image is 0, 0, W, H.
         scores: (n,) float32 in 0..1.
         class_ids: (n,) int64, index into names.
         names: class names by id.

@@ -112,14 +112,15 @@ class ResultWriter:
         stamp_ns, frame_id = origin.stamp_ns, origin.frame_id
         height, width = result.fused.shape[:2]
         camera = camera_for(origin.camera, (width, height))
-        self._fused.write(result.fused, stamp_ns, frame_id, received_ns)
-        if result.thermal_registered is not None:
-            self._registered.write(result.thermal_registered, stamp_ns, frame_id, received_ns)
+        # camera_info goes first, so that who reads in order knows it when the image comes.
         if camera is not None:
             info = camera_info_message(factory, camera, stamp_ns, frame_id)
             writer.write('fused/camera_info', info, received_ns)
             if result.thermal_registered is not None:
                 writer.write('thermal_registered/camera_info', info, received_ns)
+        self._fused.write(result.fused, stamp_ns, frame_id, received_ns)
+        if result.thermal_registered is not None:
+            self._registered.write(result.thermal_registered, stamp_ns, frame_id, received_ns)
         if result.deformation is not None:
             writer.write('deformation', deformation_message(
                 factory, result.deformation, stamp_ns, frame_id, origin.thermal_frame_id),

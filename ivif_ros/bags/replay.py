@@ -12,6 +12,7 @@ from ivif_ros.bags.outputs import Compression, ResultWriter
 from ivif_ros.bags.summary import RunStatistics, RunSummary
 from ivif_ros.bags.truth import end_point_error
 from ivif_ros.bags.writer import BagWriter
+from ivif_ros.counters import is_loss
 from ivif_ros.errors import ImageError
 from ivif_ros.parameters import Parameters
 from ivif_ros.registration import dense_map
@@ -115,7 +116,8 @@ class _Run:
         result.latency_ms.update(
             sync=waited_ms, publish=(done - processed) * 1e3, total=total_ms)
         if self._outputs is not None:
-            self._outputs.write_status(result, now_ns, self._dropped())
+            self._outputs.write_status(result, now_ns, {
+                name: count for name, count in self._counted().items() if is_loss(name)})
         self.statistics.add_latency('end_to_end', total_ms)
         complete = pair.rgb is not None and pair.thermal is not None
         self.statistics.add_pair(
@@ -127,7 +129,7 @@ class _Run:
     def summary(self, stream_ns: int) -> RunSummary:
         """Sum up."""
         return self.statistics.summary(
-            dropped=self._dropped(), seconds=time.perf_counter() - self._start,
+            dropped=self._counted(), seconds=time.perf_counter() - self._start,
             stream_seconds=stream_ns / 1e9)
 
     def _compare(self, result: FusionResult) -> None:
@@ -149,7 +151,7 @@ class _Run:
             counts[name] = counts.get(name, 0) + count
         return counts
 
-    def _dropped(self) -> dict[str, int]:
+    def _counted(self) -> dict[str, int]:
         """What was counted since the run began."""
         return {name: count - self._before.get(name, 0) for name, count in self._counts().items()
                 if count > self._before.get(name, 0)}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ivif_ros.bags.truth import EndPointError
+from ivif_ros.counters import is_loss
 from ivif_ros.types import Mode
 
 Percentiles = dict[str, float]
@@ -27,6 +28,7 @@ class RunSummary:
         pairs_partial: of these, made of one camera only (missing, or not trusted), as in `status`.
         modes: number of results by mode (`fused`, `rgb_only`, `thermal_only`).
         dropped: frames and pairs that gave no output, by reason.
+        events: everything else that was counted.
         skew_ms: p50 and p99 of the absolute difference of the stamps of complete pairs.
         latency_ms: stage name to p50 and p99 in milliseconds.
         fps: results per second of the time that the run took.
@@ -41,6 +43,7 @@ class RunSummary:
     pairs_partial: int
     modes: dict[str, int]
     dropped: dict[str, int]
+    events: dict[str, int]
     skew_ms: Percentiles
     latency_ms: dict[str, Percentiles]
     fps: float
@@ -95,16 +98,18 @@ class RunStatistics:
         """Sum up.
 
         Args:
-            dropped: counts of what gave no output, by reason.
+            dropped: everything that was counted, by reason; losses and events are told apart here.
             seconds: time that the run took.
             stream_seconds: time of the stream from the first to the last frame.
         """
+        counted = {name: count for name, count in sorted(dropped.items()) if count}
         return RunSummary(
             pairs_in=self.pairs,
             pairs_fused=self._modes[Mode.FUSED],
             pairs_partial=self.pairs - self._modes[Mode.FUSED],
             modes={mode.name.lower(): count for mode, count in self._modes.items()},
-            dropped={name: count for name, count in sorted(dropped.items()) if count},
+            dropped={name: count for name, count in counted.items() if is_loss(name)},
+            events={name: count for name, count in counted.items() if not is_loss(name)},
             skew_ms=percentiles(self._skew_ms),
             latency_ms={stage: percentiles(values)
                         for stage, values in self._latency_ms.items()},

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ivif_ros.fusion.registry import names
 from ivif_ros.parameters import Parameters, from_dict
 from ivif_ros.parameters.yaml_file import load_parameters, parse_setting
 
@@ -24,7 +25,9 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
 
 def add_fusion_options(parser: argparse.ArgumentParser) -> None:
     """Declare `--method` and `--device`."""
-    parser.add_argument('--method', metavar='M', help='fusion method (--set fusion.method=M)')
+    parser.add_argument(
+        '--method', metavar='M',
+        help=f"fusion method: {', '.join(names())} (--set fusion.method=M)")
     parser.add_argument(
         '--device', metavar='D',
         help='auto, cpu, cuda or cuda:N; auto takes CUDA where it works (--set fusion.device=D)')

@@ -21,12 +21,7 @@ from ivif_ros.cli.console import table
 from ivif_ros.cli.exit_codes import ExitCode
 from ivif_ros.cli.files import make_folder, write_file
 from ivif_ros.cli.options import add_parameter_options, parameters_from
-from ivif_ros.cli.stills import (
-    add_pair_options,
-    find_pairs,
-    process_pairs,
-    write_picture,
-)
+from ivif_ros.cli.stills import add_pair_options, find_pairs, process_pairs, write_picture
 from ivif_ros.pipeline import Pipeline
 from ivif_ros.registration import dense_map
 from ivif_ros.sources.folder import FilePair

@@ -21,7 +21,7 @@ def print_summary(summary: RunSummary, title: str) -> None:
     counts = [('pairs', summary.pairs_in), ('  fused', summary.pairs_fused)]
     counts += [(f"  {mode.replace('_', ' ')}", count) for mode, count in summary.modes.items()
                if count and mode != 'fused']
-    counts += [('  with the frame of one camera', summary.pairs_partial)]
+    counts += [('  made of one camera', summary.pairs_partial)]
     counts += [(f'not used: {name}' if name.startswith(INPUTS) else name.replace('.', ' '), count)
                for name, count in summary.dropped.items()]
     rows = [(name, str(count)) for name, count in counts]

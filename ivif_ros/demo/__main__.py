@@ -29,9 +29,10 @@ def main() -> int:
     """Run the demo from the command line."""
     parser = argparse.ArgumentParser(prog='demo', description=DESCRIPTION)
     parser.add_argument('--source', default='sim', help=(
-        "sim (options: 'sim:night,thermal_rate_hz=9'), a rosbag2 recording, or a folder with rgb/ and "
-        'thermal/'))
-    parser.add_argument('--seconds', type=float, default=10.0, help='length of the run (default 10)')
+        "sim (options: 'sim:night,thermal_rate_hz=9'), a rosbag2 recording, or a folder with "
+        'rgb/ and thermal/'))
+    parser.add_argument('--seconds', type=float, default=10.0,
+                        help='length of the run (default 10)')
     parser.add_argument('--out', type=Path, default=Path('out/demo'), help='folder of the results')
     parser.add_argument('--weights', default='', help='detector weights; none: no boxes')
     parser.add_argument('--calibration', default='', help='calibration file of the rig')
@@ -72,8 +73,9 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
     text = json.dumps({'source': options.source, **summary.as_dict()}, indent=2)
     (out / 'summary.json').write_text(text)
     console.print(_table(summary))
-    console.print(f'{out} made in {time.monotonic() - started:.0f} s: fused.mp4, contact_sheet.png, '
-                  'outputs/ (MCAP), summary.json', highlight=False, soft_wrap=True)
+    console.print(f'{out} made in {time.monotonic() - started:.0f} s: fused.mp4, '
+                  'contact_sheet.png, outputs/ (MCAP), summary.json',
+                  highlight=False, soft_wrap=True)
     if summary.pairs_in == 0:
         console.print(f'no pair was fused, see {out / "logs"}', style='red')
         return 1
@@ -86,8 +88,8 @@ def _fresh_folder(folder: Path) -> Path:
         if folder.exists() and any(folder.iterdir()):
             if not (folder / MARKER).exists():
                 raise OutputError(
-                    f"folder '{folder}' holds things that the demo did not make; choose another with "
-                    '--out')
+                    f"folder '{folder}' holds things that the demo did not make; choose another "
+                    'with --out')
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MARKER).touch()

@@ -45,7 +45,8 @@ def contact_sheet(rows: Sequence[SheetRow], title: str) -> Array:
     tile: Size = (TILE_WIDTH, round(TILE_WIDTH * reference.shape[0] / reference.shape[1]))
     width = len(COLUMNS) * (tile[0] + MARGIN) + MARGIN
     head = 2 * CAPTION + 2 * MARGIN
-    sheet = np.full((head + len(rows) * (tile[1] + CAPTION + MARGIN), width, 3), BACKGROUND, np.uint8)
+    height = head + len(rows) * (tile[1] + CAPTION + MARGIN)
+    sheet = np.full((height, width, 3), BACKGROUND, np.uint8)
     _write(sheet, title, MARGIN, CAPTION, 0.6)
     for column, name in enumerate(COLUMNS):
         _write(sheet, name, MARGIN + column * (tile[0] + MARGIN), head - MARGIN, 0.5)
@@ -89,8 +90,8 @@ def save_image(path: Path, image: Array) -> None:
         OutputError: it cannot be written.
     """
     if not cv2.imwrite(str(path), image):
-        raise OutputError(f"picture '{path}' cannot be written; is the folder writable and the disk "
-                          'not full?')
+        raise OutputError(f"picture '{path}' cannot be written; is the folder writable and the "
+                          'disk not full?')
 
 
 class Video:

@@ -17,11 +17,11 @@ from ivif_ros.bags.summary import RunStatistics, RunSummary
 from ivif_ros.bags.truth import end_point_error
 from ivif_ros.demo.pictures import SheetRow, Video, contact_sheet, save_image
 from ivif_ros.detection.overlay import draw
+from ivif_ros.parameters import ThermalParameters
 from ivif_ros.registration import dense_map
 from ivif_ros.ros.image_codec import decode_image
 from ivif_ros.ros.messages import deformation_from_message, detections_from_message
 from ivif_ros.ros.typestore import typestore
-from ivif_ros.parameters import ThermalParameters
 from ivif_ros.thermal import ThermalNormaliser
 from ivif_ros.types import Array, Detections, Mode
 
@@ -47,8 +47,8 @@ def summarise(files: RunFiles) -> RunSummary:
     """Compute the figures of a run from what was recorded.
 
     Returns:
-        Figures; `end_to_end` is the age of the fused image when the recorder received it, from the stamp
-        of its RGB frame on.
+        Figures; `end_to_end` is the age of the fused image when the recorder received it, from the
+        stamp of its RGB frame on.
     """
     statistics = RunStatistics()
     errors = _truths(files.samples)

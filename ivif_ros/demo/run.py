@@ -51,15 +51,15 @@ class Processes:
         return process.wait()
 
     def check(self) -> None:
-        """Notice a process that ended by itself.
+        """Notice a process that failed by itself.
 
         Raises:
-            SourceError: one has failed; the message ends with what it said.
+            SourceError: with the last words of all processes.
         """
         for name, process in self._running.items():
             if process.poll() not in (None, 0):
-                raise SourceError(
-                    f'{name} ended with status {process.returncode}:\n{self.tail(name)}')
+                said = '\n'.join(f'--- {other}\n{self.tail(other)}' for other in self._running)
+                raise SourceError(f'{name} ended with status {process.returncode}\n{said}')
 
     def tail(self, name: str, lines: int = 15) -> str:
         """Return the last lines that a process has printed."""

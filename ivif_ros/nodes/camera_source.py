@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plays a source of frames as two cameras: real topics, in real time, with stamps of now.
 
-It stands for the drivers of a rig in the demo and in tests. With `--samples DIR` it leaves there what it
-showed at some moments, and the truth about them where the source knows it.
+It stands for the drivers of a rig in the demo and in tests. With `--samples DIR` it leaves there
+what it showed at some moments, and the truth about them where the source knows it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rclpy
@@ -151,7 +152,7 @@ class _Samples:
     def save(self, folder: Path, source: FrameSource) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for item in self.items:
-            arrays = {'rgb': item.rgb.image}
+            arrays: dict[str, Any] = {'rgb': item.rgb.image}
             if item.thermal is not None:
                 arrays['thermal'] = item.thermal.image
             truth = source.true_map(item.source_stamp_ns)
@@ -179,7 +180,8 @@ def play(node: CameraSource, source: FrameSource, ahead: _Ahead, samples: _Sampl
 def main(args: Sequence[str] | None = None) -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--source', default='sim', help='sim, a bag, or a folder with rgb/, thermal/')
+    parser.add_argument('--source', default='sim',
+                        help='sim, a bag, or a folder with rgb/ and thermal/')
     parser.add_argument('--seconds', type=float, help='stop after this time of the source')
     parser.add_argument('--loop', action='store_true', help='begin again at the end of the source')
     parser.add_argument('--samples', type=Path, help='folder for sampled frames and their truth')

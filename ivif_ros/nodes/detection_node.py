@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from ivif_ros.fusion import resolve_device
+from ivif_ros.fusion.device import select_device
 from ivif_ros.nodes.base import BaseNode, run
 from ivif_ros.nodes.deformation_input import DeformationInput
 from ivif_ros.nodes.detection_task import DetectionTask
@@ -33,14 +33,14 @@ class DetectionNode(BaseNode):
         self._image: CameraInput | None = None
         self._deformations: DeformationInput | None = None
         self._loaded = False
+        self._device = ''
 
     def setup(self, params: Parameters, diagnostics: Diagnostics) -> None:
         """Load the detector and open the outputs."""
         self._task = DetectionTask(self, self._outlets)
         diagnostics.add('rgb input', self._input_finding)
         diagnostics.add('detection', self._task.finding)
-        device = resolve_device(params.fusion.device)
-        diagnostics.add('device memory', lambda: memory_finding(device))
+        diagnostics.add('device memory', lambda: memory_finding(self._device))
         self._load(params)
 
     def start(self) -> None:
@@ -75,7 +75,8 @@ class DetectionNode(BaseNode):
 
     def _load(self, params: Parameters) -> None:
         assert self._task is not None
-        self._task.load(params.detection, resolve_device(params.fusion.device))
+        self._device = str(select_device(params.fusion.device)[0])
+        self._task.load(params.detection, self._device)
         self._loaded = True
 
     def _unload(self) -> None:

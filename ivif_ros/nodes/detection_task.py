@@ -11,10 +11,10 @@ from sensor_msgs.msg import Image
 from ivif_ros.detection import Detector, draw, load_detector, to_thermal
 from ivif_ros.errors import MissingDependencyError, WeightsError
 from ivif_ros.nodes.base import BaseNode
-from ivif_ros.nodes.worker import Worker
 from ivif_ros.nodes.monitor import RateMonitor
 from ivif_ros.nodes.publishers import Publishers, heard
 from ivif_ros.nodes.stamping import Origin
+from ivif_ros.nodes.worker import Worker
 from ivif_ros.parameters import DetectionParameters
 from ivif_ros.ros import qos
 from ivif_ros.ros.diagnostics import Finding, Level

@@ -53,6 +53,7 @@ class FusionNode(PipelineNode):
         """Open the fused image and the status."""
         super().open_outputs(params, diagnostics)
         self._fused = ImageOutput(self, self.outlets, 'fused/image', 'bgr8', compressed=True)
+        diagnostics.add('fusion', self.fusion_finding)
 
     def start(self) -> None:
         """Start the worker, then listen."""

@@ -8,17 +8,20 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rclpy.subscription import Subscription
+from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ivif_ros.nodes.base import BaseNode
 from ivif_ros.nodes.intrinsics import Intrinsics
 from ivif_ros.nodes.monitor import RateMonitor
-from ivif_ros.ros import qos
 from ivif_ros.ros.diagnostics import Finding, Level
 from ivif_ros.ros.image_codec import decode_image
+from ivif_ros.ros.matched_subscription import MatchedSubscription
 from ivif_ros.ros.topics import camera_info_topic, image_topic
 from ivif_ros.types import Frame, Sensor, Size
+
+FOLLOW_S = 0.5
+"""Seconds between two looks at the QoS that publishers offer."""
 
 SILENT_S = 2.0
 """Seconds without an image after which a camera counts as silent."""
@@ -54,13 +57,20 @@ class CameraInput:
         self.topic = image_topic(node, base, transport)
         info_topic = camera_info_topic(node, base, f"{base.rpartition('/')[0]}/camera_info")
         message_type = Image if transport == 'raw' else CompressedImage
-        self._subscriptions = [self._subscribe(message_type, self.topic, self._on_image),
-                               self._subscribe(CameraInfo, info_topic, self._intrinsics.update)]
+        self._subscriptions = [
+            MatchedSubscription(node, kind, topic, node.guarded(sensor, callback), self._on_qos)
+            for kind, topic, callback in (
+                (message_type, self.topic, self._on_image),
+                (CameraInfo, info_topic, self._intrinsics.update))]
+        self._timer = node.create_timer(
+            FOLLOW_S, node.guarded(sensor, self._follow),
+            clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def close(self) -> None:
         """Unsubscribe."""
+        self._node.destroy_timer(self._timer)
         for subscription in self._subscriptions:
-            self._node.destroy_subscription(subscription)
+            subscription.close()
         self._subscriptions.clear()
 
     def finding(self) -> Finding:
@@ -85,12 +95,9 @@ class CameraInput:
             level, message = Level.OK, 'receiving'
         return Finding(level, message, values, self.frame_id)
 
-    def _subscribe(self, message_type: type, topic: str,
-                   callback: Callable[[Any], None]) -> Subscription:
-        return self._node.create_subscription(
-            message_type, topic, self._node.guarded(self._sensor, callback), qos.sensor_input(),
-            event_callbacks=qos.subscription_events(topic, self._on_qos),
-            qos_overriding_options=qos.overridable())
+    def _follow(self) -> None:
+        for subscription in self._subscriptions:
+            subscription.follow()
 
     def _on_qos(self, topic: str, problem: str) -> None:
         self._qos_problem = problem

@@ -33,6 +33,7 @@ class IvifNode(RegisteringNode):
         super().open_outputs(params, diagnostics)
         self._fused = ImageOutput(self, self.outlets, 'fused/image', 'bgr8', compressed=True)
         self._detection = DetectionTask(self, self.outlets)
+        diagnostics.add('fusion', self.fusion_finding)
         diagnostics.add('detection', self._detection.finding)
 
     def load(self, params: Parameters) -> Pipeline:

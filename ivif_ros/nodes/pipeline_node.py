@@ -17,7 +17,7 @@ from ivif_ros.nodes.stream import StreamNode
 from ivif_ros.nodes.tf_watch import TfWatch
 from ivif_ros.parameters import Parameters
 from ivif_ros.pipeline import Pipeline
-from ivif_ros.ros.diagnostics import Diagnostics
+from ivif_ros.ros.diagnostics import Diagnostics, Finding
 from ivif_ros.types import Array, Deformation, Outcome
 
 WARM_UP_SIZE = 640, 480
@@ -65,8 +65,6 @@ class PipelineNode(StreamNode):
     def open_outputs(self, params: Parameters, diagnostics: Diagnostics) -> None:
         """Open the status topic."""
         self._status = StatusOutput(self.outlets, self.status_topic)
-        diagnostics.add('fusion', lambda: fusion_finding(
-            self._newest, self._results, self._status.totals, self.counters.snapshot()))
 
     def start(self) -> None:
         """Count from zero, start the worker, then listen."""
@@ -74,6 +72,11 @@ class PipelineNode(StreamNode):
         self._newest = None
         self._status.reset()
         super().start()
+
+    def fusion_finding(self) -> Finding:
+        """State of the fusion for the diagnostics."""
+        return fusion_finding(
+            self._newest, self._results, self._status.totals, self.counters.snapshot())
 
     def record(self, outcome: Outcome, origin: Origin, start_ns: int, done_ns: int) -> None:
         """Complete the latencies of a pair and publish its status.
@@ -88,7 +91,10 @@ class PipelineNode(StreamNode):
         outcome.latency_ms.update(
             sync=(start_ns - received_ns) / 1e6, publish=(end_ns - done_ns) / 1e6,
             total=(end_ns - received_ns) / 1e6)
-        self._status.publish(outcome, origin, self.counters.snapshot())
+        self._status.publish(outcome, origin, self.counters.losses())
+        if outcome.reason:
+            name = outcome.mode.name.lower().replace('_', ' ')
+            self.warnings.say(f'{name}: {outcome.reason}', f'{name}: {outcome.reason}')
         self._newest = outcome
         self._results.tick()
 

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes topics of the fusion node into a bag as they arrive, and when they arrived.
 
-Messages are stored as the bytes that came over DDS; nothing is decoded. It stops on SIGINT and then writes
-`<bag>.arrivals.json`: for each topic the stamps of the messages and their age at arrival.
+Messages are stored as the bytes that came over DDS; nothing is decoded. It stops on SIGINT and then
+writes `<bag>.arrivals.json`: for each topic the stamps of the messages and their age at arrival.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Recorder(Node):
         def keep(cdr: bytes) -> None:
             now = time.time_ns()
             stamp = header_stamp_ns(cdr)
-            self._writer.write_raw(name, msgtype, cdr, now)
+            self._writer.write_raw(name, msgtype, cdr, now, latched=topic in LATCHED)
             self.arrivals[topic].append((stamp, now - stamp))
         return keep
 

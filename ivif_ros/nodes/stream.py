@@ -18,10 +18,10 @@ from ivif_ros.errors import ParameterError
 from ivif_ros.nodes.base import BaseNode
 from ivif_ros.nodes.findings import memory_finding, sync_finding
 from ivif_ros.nodes.inputs import CameraInput
-from ivif_ros.nodes.worker import Worker
 from ivif_ros.nodes.monitor import RateMonitor
 from ivif_ros.nodes.pairing import Pairing
 from ivif_ros.nodes.publishers import Publishers
+from ivif_ros.nodes.worker import Worker
 from ivif_ros.parameters import Parameters, SyncParameters
 from ivif_ros.ros.diagnostics import Diagnostics, Finding, Level
 from ivif_ros.ros.message_filters_matcher import MessageFiltersMatcher

@@ -3,8 +3,15 @@
 """Parameters: their description and their values."""
 
 from ivif_ros.parameters.groups import (
-    DetectionParameters, FusionParameters, HealthParameters, OutputParameters, Parameters,
-    RegistrationParameters, SyncParameters, ThermalParameters)
+    DetectionParameters,
+    FusionParameters,
+    HealthParameters,
+    OutputParameters,
+    Parameters,
+    RegistrationParameters,
+    SyncParameters,
+    ThermalParameters,
+)
 from ivif_ros.parameters.spec import ParameterSpec, from_dict, replace, specs, to_dict
 
 __all__ = [

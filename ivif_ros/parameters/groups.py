@@ -17,8 +17,9 @@ class SyncParameters:
         'native', 'Who pairs the frames: this package, or message_filters where it is installed.',
         choices=('native', 'message_filters'))
     pairing: str = parameter(
-        'hold', 'match: best one-to-one partner within the tolerance, else a partial pair. hold: as '
-        'match, but an RGB frame without partner takes the newest thermal frame up to max_age_ms.',
+        'hold', 'match: best one-to-one partner within the tolerance, else a partial pair. '
+        'hold: as match, but an RGB frame without partner takes the newest thermal frame up to '
+        'max_age_ms.',
         choices=('match', 'hold'), runtime=True)
     tolerance_ms: float = parameter(
         20.0, 'Largest difference of stamps that counts as the same time.', unit='ms',
@@ -44,8 +45,8 @@ class ThermalParameters:
     """From raw thermal counts to an 8-bit image with steady contrast."""
 
     normalisation: str = parameter(
-        'percentile', 'percentile: linear between two percentiles. clahe: locally adaptive on top of '
-        'it, for scenes with fire. fixed: linear between range_min and range_max.',
+        'percentile', 'percentile: linear between two percentiles. clahe: locally adaptive on top '
+        'of it, for scenes with fire. fixed: linear between range_min and range_max.',
         choices=('percentile', 'clahe', 'fixed'), runtime=True)
     percentile_low: float = parameter(
         0.5, 'Percentile of the counts that becomes black.', unit='%', minimum=0.0, maximum=50.0,
@@ -57,8 +58,9 @@ class ThermalParameters:
         0.5, 'Time constant with which black and white level follow the scene; 0 follows at once.',
         unit='s', minimum=0.0, maximum=60.0, runtime=True)
     min_span: float = parameter(
-        32.0, 'Smallest span between black and white of 16-bit input, so that the noise of an empty '
-        'scene is not stretched to full contrast.', unit='counts', minimum=1.0, maximum=65535.0,
+        32.0, 'Smallest span between black and white of 16-bit input, so that the noise of an '
+        'empty scene is not stretched to full contrast.', unit='counts', minimum=1.0,
+        maximum=65535.0,
         runtime=True)
     min_span_8bit: float = parameter(
         64.0, 'The same for 8-bit input, which has been through the gain control of the camera.',
@@ -94,8 +96,8 @@ class RegistrationParameters:
     """Deformation that lays the thermal image on the RGB image."""
 
     mode: str = parameter(
-        'refine', 'off: stretch only. calibrated: calibration alone. refine: images correct the first '
-        'guess.', choices=('off', 'calibrated', 'refine'), runtime=True)
+        'refine', 'off: stretch only. calibrated: calibration alone. refine: images correct the '
+        'first guess.', choices=('off', 'calibrated', 'refine'), runtime=True)
     calibration: str = parameter('', 'Calibration file of the rig (YAML); empty for none.')
     use_camera_info: bool = parameter(
         True, 'Take intrinsics from camera_info where the calibration file gives none.')
@@ -108,8 +110,9 @@ class RegistrationParameters:
         500.0, 'Time of the stream between two refinements.', unit='ms', minimum=0.0,
         maximum=60000.0, runtime=True)
     apply_after_ms: float = parameter(
-        250.0, 'Time of the stream after which a refinement that runs in the background takes effect; '
-        'fixed, so that a recording gives the same images each time.', unit='ms', minimum=0.0,
+        250.0, 'Time of the stream after which a refinement that runs in the background takes '
+        'effect; fixed, so that a recording gives the same images each time.', unit='ms',
+        minimum=0.0,
         maximum=60000.0, runtime=True)
     smoothing_s: float = parameter(
         2.0, 'Time constant with which the deformation follows accepted estimates.', unit='s',
@@ -123,8 +126,9 @@ class RegistrationParameters:
 class FusionParameters:
     """How the two images become one."""
 
-    method: str = parameter('pyramid', 'Fusion method, a name of the registry (ivif fuse --help lists '
-                            'them).', runtime=True)
+    method: str = parameter(
+        'pyramid', 'Fusion method, a name of the registry (ivif fuse --help lists '
+        'them).', runtime=True)
     device: str = parameter('auto', 'auto, cpu, cuda or cuda:N; auto takes CUDA where it works.')
     threads: int = parameter(
         0, 'CPU threads of PyTorch and OpenCV; 0 leaves their defaults.', minimum=0, maximum=1024)
@@ -135,14 +139,14 @@ class HealthParameters:
     """When a camera is not worth trusting."""
 
     dark_level: float = parameter(
-        12.0, 'RGB counts as dark when its 99th percentile of luminance is below this.', minimum=0.0,
-        maximum=255.0, runtime=True)
+        12.0, 'RGB counts as dark when its 99th percentile of luminance is below this.',
+        minimum=0.0, maximum=255.0, runtime=True)
     glare_share: float = parameter(
         0.6, 'RGB counts as blinded when this share of its pixels is saturated.', minimum=0.0,
         maximum=1.0, runtime=True)
     flat_level: float = parameter(
-        8.0, 'An image counts as flat when the averages of its blocks differ by less than this: fog, '
-        'a covered lens, a closed shutter, or a scene of one temperature.', minimum=0.0,
+        8.0, 'An image counts as flat when the averages of its blocks differ by less than this: '
+        'fog, a covered lens, a closed shutter, or a scene of one temperature.', minimum=0.0,
         maximum=255.0, runtime=True)
     recover_frames: int = parameter(
         3, 'Good frames in a row before a distrusted camera is trusted again.', minimum=1,
@@ -155,16 +159,16 @@ class DetectionParameters:
 
     enabled: bool = parameter(True, 'Run the detector when somebody listens.', runtime=True)
     weights: str = parameter(
-        '', 'Model file that ultralytics loads (.pt, .onnx, .engine or an OpenVINO folder); empty: no '
-        'detection.')
+        '', 'Model file that ultralytics loads (.pt, .onnx, .engine or an OpenVINO folder); empty: '
+        'no detection.')
     confidence: float = parameter(
         0.25, 'Smallest score of a detection.', minimum=0.0, maximum=1.0, runtime=True)
     iou: float = parameter(
         0.5, 'Overlap above which two boxes of one class are the same object.', minimum=0.0,
         maximum=1.0, runtime=True)
     image_size: int = parameter(
-        640, 'Longer side of the detector input; exported models may fix it.', unit='px', minimum=32,
-        maximum=4096)
+        640, 'Longer side of the detector input; exported models may fix it.', unit='px',
+        minimum=32, maximum=4096)
     classes: list[str] = parameter(
         [''], 'Names of the classes to keep; one empty name keeps all.', runtime=True)
     period_ms: float = parameter(

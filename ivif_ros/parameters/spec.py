@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a parameter is described once: default, range, unit, meaning, and whether it may change.
 
-A group of parameters is a frozen dataclass whose fields are made by `parameter`. ROS declarations, YAML,
-the command line and the table in the docs are all derived from the same fields.
+A group of parameters is a frozen dataclass whose fields are made by `parameter`. ROS declarations,
+YAML, the command line and the table in the docs are all derived from the same fields.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import dataclasses
 import difflib
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ivif_ros.errors import ParameterError
 
@@ -44,7 +44,7 @@ class ParameterSpec:
     choices: tuple[str, ...] = ()
     runtime: bool = False
 
-    def check(self, value: Any) -> Value:
+    def check(self, value: Any) -> Any:
         """Return the value in the parameter's type.
 
         Raises:
@@ -59,7 +59,7 @@ class ParameterSpec:
             raise ParameterError(
                 f"parameter '{self.name}' is {value!r} ({type(value).__name__}), "
                 f'expected {kind.__name__}')
-        if kind in (int, float):
+        if isinstance(value, (int, float)) and kind is not bool:
             low = -math.inf if self.minimum is None else self.minimum
             high = math.inf if self.maximum is None else self.maximum
             if not (math.isfinite(value) and low <= value <= high):
@@ -69,7 +69,7 @@ class ParameterSpec:
         if self.choices and value not in self.choices:
             raise ParameterError(
                 f"parameter '{self.name}' is '{value}', expected one of {list(self.choices)}")
-        return value  # type: ignore[no-any-return]
+        return value
 
 
 def parameter(
@@ -89,9 +89,9 @@ def specs(group: type, prefix: str = '') -> Iterator[ParameterSpec]:
         if 'description' in item.metadata:
             default = (item.default if item.default_factory is dataclasses.MISSING
                        else item.default_factory())
-            yield ParameterSpec(prefix + item.name, default, **item.metadata)
+            yield ParameterSpec(prefix + item.name, cast('Value', default), **item.metadata)
         else:
-            yield from specs(item.default_factory, f'{prefix}{item.name}.')  # type: ignore[arg-type]
+            yield from specs(cast('type', item.default_factory), f'{prefix}{item.name}.')
 
 
 def to_dict(group: Any) -> dict[str, Value]:

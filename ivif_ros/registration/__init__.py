@@ -4,8 +4,8 @@
 
 from ivif_ros.registration.calibration import Calibration, load_calibration, save_calibration
 from ivif_ros.registration.maps import dense_map, points_to_thermal, rescaled
-from ivif_ros.registration.rig import calibrated_deformation
 from ivif_ros.registration.refine import Refinement
+from ivif_ros.registration.rig import calibrated_deformation
 from ivif_ros.registration.tracker import DeformationTracker, SynchronousExecutor
 from ivif_ros.registration.warp import Warper
 

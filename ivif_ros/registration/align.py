@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Alignment of two descriptions of structure: search over the whole image, then descent.
 
-Corrections are homographies from RGB pixels to RGB pixels of one pyramid level: the thermal image, laid on
-the RGB grid by the first guess, is sampled at the corrected pixel.
+Corrections are homographies from RGB pixels to RGB pixels of one pyramid level: the thermal
+image, laid on the RGB grid by the first guess, is sampled at the corrected pixel.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _LEAST_OVERLAP = 0.4
 _CELLS = 20
 _PARAMETERS = {'similarity': 4, 'affine': 6, 'homography': 8}
 _STIFFNESS = np.array([0.0, 0.0, 0.004, 0.004, 0.004, 0.004, 0.03, 0.03])
-"""How much the parameters resist, relative to the information on shifts: structure on one side of the
-image only must not bend the other side."""
+"""How much the parameters resist, relative to the information on shifts: structure on one side of
+the image only must not bend the other side."""
 
 
 class Level(NamedTuple):
@@ -32,12 +32,14 @@ class Level(NamedTuple):
 
     Attributes:
         rgb: (h, w, 4) float32 structure of the RGB image.
+        rgb_energy: (h, w) float32 squared length of it.
         thermal: (ch, cw, 4) float32 structure of the thermal canvas, 0 where it shows nothing.
         valid: (ch, cw) float32, 1 where the canvas shows the thermal image.
         margin: pixels that the canvas is larger on each side.
     """
 
     rgb: Array
+    rgb_energy: Array
     thermal: Array
     valid: Array
     margin: int
@@ -83,7 +85,8 @@ def make_level(rgb: Array, canvas: Array, valid: Array, margin: int, sigma: floa
     weight = inner.astype(np.float32) / 255
     thermal = orientation_channels(canvas, sigma)
     thermal *= weight[..., None]
-    return Level(orientation_channels(rgb, sigma), thermal, weight, margin)
+    structure = orientation_channels(rgb, sigma)
+    return Level(structure, channel_product(structure, structure), thermal, weight, margin)
 
 
 def search(level: Level, shapes: Iterable[Array], keep: int) -> list[tuple[float, Array]]:
@@ -103,7 +106,7 @@ def search(level: Level, shapes: Iterable[Array], keep: int) -> list[tuple[float
     # Shifts are limited to the margins, so that nothing wraps around in a transform of this size.
     shifts = slice(0, 2 * level.margin + 1)
     reference = np.fft.rfft2(level.rgb.transpose(2, 0, 1), size).conj()
-    reference_energy = np.fft.rfft2(channel_product(level.rgb, level.rgb), size).conj()
+    reference_energy = np.fft.rfft2(level.rgb_energy, size).conj()
     ones = np.fft.rfft2(np.ones((h, w), np.float32), size).conj()
     centre = np.array([(cw - 1) / 2, (ch - 1) / 2])
     offset = np.arange(2 * level.margin + 1) - level.margin
@@ -137,8 +140,9 @@ def descend(level: Level, correction: Array, model: str, iterations: int) -> Fit
     """Climb the correlation by Gauss-Newton steps from a correction nearby.
 
     The image is divided into cells. For each cell the gradient of the correlation is taken in its
-    antisymmetric form `1/2 (f grad g - g grad f)`, which is zero for identical images whatever their
-    content, and the information from the structure tensor of the RGB image. Cells that agree weigh more.
+    antisymmetric form `1/2 (f grad g - g grad f)`, which is zero for identical images whatever
+    their content, and the information from the structure tensor of the RGB image. Cells that
+    agree weigh more.
 
     Args:
         level: both descriptions.
@@ -154,8 +158,7 @@ def descend(level: Level, correction: Array, model: str, iterations: int) -> Fit
     half = w / 2
     normalise = np.array([[half, 0, (w - 1) / 2], [0, half, (h - 1) / 2], [0, 0, 1.0]])
     jacobian = half * _jacobian(columns, rows, w, h, model)
-    rgb_x = cv2.Sobel(level.rgb, cv2.CV_32F, 1, 0, scale=0.125)
-    rgb_y = cv2.Sobel(level.rgb, cv2.CV_32F, 0, 1, scale=0.125)
+    rgb_x, rgb_y = _slope(level.rgb, 1, 0), _slope(level.rgb, 0, 1)
     information = cv2.resize(
         cv2.merge([channel_product(rgb_x, rgb_x), channel_product(rgb_x, rgb_y),
                    channel_product(rgb_y, rgb_y)]), (columns, rows),
@@ -166,7 +169,7 @@ def descend(level: Level, correction: Array, model: str, iterations: int) -> Fit
     stiffness = np.diag(_STIFFNESS[:jacobian.shape[-1]])
     spread = float('inf')
     for step in range(iterations + 1):
-        state = _state(level, correction, rgb_x, rgb_y, columns, rows)
+        state = _state(level, correction, columns, rows)
         weight = state.agreement * state.valid
         gradients = np.einsum('ijkp,ijk->ijp', jacobian, state.gradient)
         if step == iterations:
@@ -194,29 +197,31 @@ class _State(NamedTuple):
     overlap: float
 
 
-def _state(level: Level, correction: Array, rgb_x: Array, rgb_y: Array, columns: int,
-           rows: int) -> _State:
+def _state(level: Level, correction: Array, columns: int, rows: int) -> _State:
     """Compare the images under a correction, cell by cell."""
     h, w = level.rgb.shape[:2]
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     place = level.to_canvas @ correction
     thermal = cv2.warpPerspective(level.thermal, place, (w, h), flags=flags)
     valid = cv2.warpPerspective(level.valid, place, (w, h), flags=flags)
-    x = cv2.Sobel(thermal, cv2.CV_32F, 1, 0, scale=0.125)
-    y = cv2.Sobel(thermal, cv2.CV_32F, 0, 1, scale=0.125)
     product = channel_product(level.rgb, thermal)
+    # 1/2 (f grad g - g grad f) = f grad g - 1/2 grad (f g): fewer products over the channels.
     planes = [
-        (channel_product(level.rgb, x) - channel_product(thermal, rgb_x)) * 0.5,
-        (channel_product(level.rgb, y) - channel_product(thermal, rgb_y)) * 0.5,
+        channel_product(level.rgb, _slope(thermal, 1, 0)) - 0.5 * _slope(product, 1, 0),
+        channel_product(level.rgb, _slope(thermal, 0, 1)) - 0.5 * _slope(product, 0, 1),
         product, valid]
     cells = cv2.resize(cv2.merge(planes), (columns, rows), interpolation=cv2.INTER_AREA)
     shown = cells[..., 3]
-    energy = float((channel_product(level.rgb, level.rgb) * valid).sum())
-    energy *= float(channel_product(thermal, thermal).sum())
+    # The thermal structure is zero where nothing is shown.
+    energy = float(np.vdot(level.rgb_energy, valid)) * cv2.norm(thermal, cv2.NORM_L2SQR)
     agree = np.maximum(cells[..., 2], 0.0)
     return _State(
         cells[..., :2], agree / (agree + 0.15 * np.maximum(shown, 1e-3)), shown,
         float(product.sum()) / max(energy, 1e-12) ** 0.5, float(shown.mean()))
+
+
+def _slope(image: Array, dx: int, dy: int) -> Array:
+    return np.asarray(cv2.Sobel(image, cv2.CV_32F, dx, dy, scale=0.125))
 
 
 def _solve(hessians: Array, gradients: Array, weight: Array, stiffness: Array) -> Array:
@@ -228,7 +233,7 @@ def _solve(hessians: Array, gradients: Array, weight: Array, stiffness: Array) -
 
 
 def _jacobian(columns: int, rows: int, w: int, h: int, model: str) -> Array:
-    """Motion of the cell centres (rows, columns, 2, n) per parameter, in units of half the width."""
+    """Motion of the cell centres (rows, columns, 2, n) per parameter, in half widths."""
     x = (((np.arange(columns) + 0.5) * w / columns - 0.5) - (w - 1) / 2) / (w / 2)
     y = (((np.arange(rows) + 0.5) * h / rows - 0.5) - (h - 1) / 2) / (w / 2)
     x, y = np.meshgrid(x, y)

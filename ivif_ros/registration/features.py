@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Structure that colour and thermal images share, whatever is bright or dark in them.
 
-Each pixel is described by how strong the edges around it are in four directions. The sign of an edge is
-dropped (warm may be bright or dark), its strength is taken relative to the neighbourhood (contrast differs
-between the sensors), as in the channel features of oriented gradients of Ye et al. (2019).
+Each pixel is described by how strong the edges around it are in four directions. The sign of an
+edge is dropped (warm may be bright or dark), its strength is taken relative to the neighbourhood
+(contrast differs between the sensors), as in the channel features of oriented gradients of Ye et
+al. (2019).
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ def orientation_channels(image: Array, sigma: float) -> Array:
     width = image.shape[1]
     gx = cv2.Sobel(image, cv2.CV_32F, 1, 0, scale=0.125)
     gy = cv2.Sobel(image, cv2.CV_32F, 0, 1, scale=0.125)
-    strength = cv2.magnitude(gx, gy)
+    # Not cv2.magnitude: its last bits depend on where the memory lies, and a recording must give
+    # the same deformation each time.
+    strength = np.sqrt(gx * gx + gy * gy)
     # The blur of a wide window is cheap in a small image, and nobody sees its edges.
     around = _wide_blur(strength, width / 16)
     gain = 1.0 / (around + 0.5 * np.float32(strength.mean()) + _NOISE)

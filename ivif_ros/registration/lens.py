@@ -77,6 +77,12 @@ def undistort(camera: CameraModel, bent: Array) -> Array:
             along_x[:, 0] * error[:, 1] - along_x[:, 1] * error[:, 0]], axis=1)
         rays -= np.clip(change / determinant[:, None], -0.3, 0.3)
     wrong = np.linalg.norm(distort(camera, rays) - bent, axis=1) > 1e-4
+    # Behind a fold of the polynomial there are solutions as well, but no lens.
+    reached = np.zeros(len(rays))
+    for share in (0.25, 0.5, 0.75, 1.0):
+        outward = (distort(camera, share * rays) * bent).sum(axis=1)
+        wrong |= outward < reached
+        reached = outward
     rays[wrong] = np.nan
     return np.asarray(rays)
 

@@ -16,12 +16,12 @@ _NOISE = 4.0
 
 
 def agreement(rgb: Array, thermal: Array, deformation: Deformation) -> tuple[float, float]:
-    """Mean squared correlation of the grey levels in small windows, as both images lie on each other.
+    """Mean squared correlation of grey levels in small windows of the overlaid images.
 
-    `mean over windows of cov(a, b)^2 / ((var a + s) (var b + s))`, windows Gaussian, `s` the variance of
-    the noise. The square makes it blind to the sign of the contrast, the window to differences between
-    the sensors that change slowly (local cross-correlation after Cachier and Pennec, 2000). Gradients
-    and their directions, which the optimiser uses, do not enter.
+    `mean over windows of cov(a, b)^2 / ((var a + s) (var b + s))`, windows Gaussian, `s` the
+    variance of the noise. The square makes it blind to the sign of the contrast, the window to
+    differences between the sensors that change slowly (local cross-correlation after Cachier and
+    Pennec, 2000). Gradients and their directions, which the optimiser uses, do not enter.
 
     Args:
         rgb: (H, W, 3) uint8 BGR.

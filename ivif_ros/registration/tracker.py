@@ -77,7 +77,8 @@ class DeformationTracker:
                 them at once in the calling thread.
             counters: where `registration.*` is counted: `accepted`, `rejected`, `outlier` (credible
                 but far off, waits for agreement), `late`, `failed`, `clock_jump`,
-            `bad_calibration`. estimator: refines a first guess from one pair of images.
+                `bad_calibration`.
+            estimator: (rgb, thermal, first guess) -> refinement.
         """
         self._params = params
         self._calibration = calibration
@@ -93,13 +94,21 @@ class DeformationTracker:
         self._rejected_in_row = 0
         self._reason = ''
         self._problem = ''
-        self._reset_timing()
+        self._last_ns: int | None = None
+        self._start_ns: int | None = None
+        self._applied_ns: int | None = None
+        self._pending: _Pending | None = None
+        self._late = False
+        self._origin: Deformation | None = None
+        self._shown: Deformation | None = None
 
     @property
     def reason(self) -> str:
         """Why the deformation is not freshly estimated, for people; empty where it is."""
         with self._lock:
-            return self._reason or self._problem
+            if self._params.mode == 'refine' and self._estimate is not None:
+                return '' if self._credible else self._reason
+            return self._problem or self._reason
 
     def current(self, stamp_ns: int, rgb_size: Size, thermal_size: Size) -> Deformation:
         """Deformation for a pair; the same object as before while nothing changed.
@@ -144,6 +153,7 @@ class DeformationTracker:
             future = self._executor.submit(
                 self._estimator, np.array(rgb), np.array(thermal), self._base if lost else known)
             self._start_ns = stamp_ns
+            self._late = False
             self._pending = _Pending(
                 future, stamp_ns, stamp_ns + round(self._params.apply_after_ms * 1e6))
             self._collect(stamp_ns)
@@ -195,12 +205,10 @@ class DeformationTracker:
             return replace(self._calibration, deformation=self._estimate)
 
     def _reset_timing(self) -> None:
-        self._last_ns: int | None = None
-        self._start_ns: int | None = None
-        self._applied_ns: int | None = None
-        self._pending: _Pending | None = None
-        self._late = False
-        self._shown: Deformation | None = None
+        self._last_ns = None
+        self._start_ns = None
+        self._applied_ns = None
+        self._pending = None
 
     def _fit_sizes(self, rgb_size: Size, thermal_size: Size) -> None:
         """Compute the first guess and carry the estimate over to images of other sizes."""
@@ -217,6 +225,8 @@ class DeformationTracker:
     def _first_guess(self, rgb_size: Size, thermal_size: Size) -> Deformation:
         self._problem = ''
         calibration = self._calibration
+        if self._params.mode == 'off':
+            return Deformation.stretch(rgb_size, thermal_size)
         try:
             if calibration is not None and calibration.deformation is not None:
                 return replace(rescaled(calibration.deformation, rgb_size, thermal_size),
@@ -234,23 +244,15 @@ class DeformationTracker:
     def _effective(self) -> Deformation:
         """What holds now, with the source that says so; one object per state."""
         assert self._base is not None
-        if self._params.mode == 'off':
-            wanted, source = self._base, DeformationSource.NONE
-        elif self._params.mode == 'calibrated' or self._estimate is None:
-            wanted, source = self._base, self._base.source
-        else:
+        wanted, source = self._base, self._base.source
+        if self._params.mode == 'refine' and self._estimate is not None:
             wanted = self._estimate
             source = (DeformationSource.ESTIMATED if self._credible
                       else DeformationSource.LAST_GOOD)
-        if self._params.mode == 'off' and self._base.source is not DeformationSource.NONE:
-            wanted = Deformation.stretch(self._base.rgb_size, self._base.thermal_size)
-        shown = self._shown
-        if (shown is None or shown.source is not source
-                or not np.array_equal(shown.homography, wanted.homography)
-                or shown.grid is not wanted.grid):
-            shown = self._shown = wanted if wanted.source is source else replace(
-                wanted, source=source)
-        return shown
+        if self._shown is None or self._origin is not wanted or self._shown.source is not source:
+            self._origin = wanted
+            self._shown = wanted if wanted.source is source else replace(wanted, source=source)
+        return self._shown
 
     def _collect(self, stamp_ns: int) -> None:
         """Let a refinement take effect when its time has come."""
@@ -263,7 +265,6 @@ class DeformationTracker:
             self._late = True
             return
         self._pending = None
-        self._late = False
         try:
             refinement = pending.future.result()
         except (IvifError, ArithmeticError, np.linalg.LinAlgError) as error:

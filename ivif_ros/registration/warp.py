@@ -11,7 +11,7 @@ import numpy as np
 
 from ivif_ros.errors import CalibrationError
 from ivif_ros.registration.maps import map_planes
-from ivif_ros.types import Array, Deformation
+from ivif_ros.types import Array, Deformation, Size
 
 if TYPE_CHECKING:
     import torch
@@ -22,14 +22,50 @@ FEATHER_PX = 6.0
 _OUTSIDE = -2.0
 
 
-class _Maps(NamedTuple):
+class _Prepared(NamedTuple):
     """What depends on the deformation alone."""
 
     deformation: Deformation
-    coarse: Array
-    fine: Array
-    lattice: torch.Tensor | None
+    resample: OpencvSampler | TorchSampler
     weight: torch.Tensor
+
+
+class OpencvSampler:
+    """Bilinear sampling on the CPU with fixed-point maps (1/32 px), several times faster there."""
+
+    def __init__(self, x: Array, y: Array) -> None:
+        """Take (H, W) float32 maps of thermal x and y."""
+        self._coarse, self._fine = cv2.convertMaps(x, y, cv2.CV_16SC2)
+
+    def __call__(self, thermal: torch.Tensor) -> torch.Tensor:
+        """Sample (h, w) uint8 to (H, W) uint8, 0 outside."""
+        import torch
+
+        registered = cv2.remap(thermal.numpy(), self._coarse, self._fine, cv2.INTER_LINEAR,
+                               borderMode=cv2.BORDER_CONSTANT, borderValue=(0.0,))
+        return torch.from_numpy(registered)
+
+
+class TorchSampler:
+    """Bilinear sampling on any device."""
+
+    def __init__(self, x: Array, y: Array, thermal_size: Size, device: torch.device) -> None:
+        """Take (H, W) float32 maps of thermal x and y."""
+        import torch
+
+        # grid_sample counts from -1 to 1 between the outer edges of the outer pixels.
+        width, height = thermal_size
+        lattice = np.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], axis=-1)
+        self._lattice = torch.from_numpy(lattice)[None].to(device)
+
+    def __call__(self, thermal: torch.Tensor) -> torch.Tensor:
+        """Sample (h, w) uint8 to (H, W) uint8, 0 outside."""
+        import torch
+
+        registered = torch.nn.functional.grid_sample(
+            thermal[None, None].float(), self._lattice, mode='bilinear', padding_mode='zeros',
+            align_corners=False)
+        return registered[0, 0].round_().clamp_(0, 255).to(torch.uint8)
 
 
 class Warper:
@@ -40,7 +76,7 @@ class Warper:
         import torch
 
         self._device = torch.device(device)
-        self._maps: _Maps | None = None
+        self._prepared: _Prepared | None = None
 
     def warp(self, thermal: torch.Tensor, deformation: Deformation,
              ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -63,53 +99,25 @@ class Warper:
             raise CalibrationError(
                 f'thermal image is {size[0]}x{size[1]}, the deformation is for '
                 f'{deformation.thermal_size[0]}x{deformation.thermal_size[1]} (use rescaled)')
-        maps = self._maps_of(deformation)
-        if self._device.type == 'cpu':
-            return self._warp_cpu(thermal, maps), maps.weight
-        return self._warp_torch(thermal, maps), maps.weight
+        prepared = self._prepared_for(deformation)
+        return prepared.resample(thermal), prepared.weight
 
     def weight(self, deformation: Deformation) -> torch.Tensor:
         """How far the thermal image reaches on the RGB grid; see the weight of `warp`."""
-        return self._maps_of(deformation).weight
+        return self._prepared_for(deformation).weight
 
-    def _maps_of(self, deformation: Deformation) -> _Maps:
-        if self._maps is None or self._maps.deformation is not deformation:
-            self._maps = self._build(deformation)
-        return self._maps
+    def _prepared_for(self, deformation: Deformation) -> _Prepared:
+        if self._prepared is None or self._prepared.deformation is not deformation:
+            self._prepared = self._prepare(deformation)
+        return self._prepared
 
-    @staticmethod
-    def _warp_cpu(thermal: torch.Tensor, maps: _Maps) -> torch.Tensor:
-        import torch
-
-        registered = cv2.remap(
-            thermal.numpy(), maps.coarse, maps.fine, cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_CONSTANT, borderValue=(0.0,))
-        return torch.from_numpy(registered)
-
-    @staticmethod
-    def _warp_torch(thermal: torch.Tensor, maps: _Maps) -> torch.Tensor:
-        import torch
-
-        assert maps.lattice is not None
-        registered = torch.nn.functional.grid_sample(
-            thermal[None, None].float(), maps.lattice, mode='bilinear', padding_mode='zeros',
-            align_corners=False)
-        return registered[0, 0].round_().clamp_(0, 255).to(torch.uint8)
-
-    def _build(self, deformation: Deformation) -> _Maps:
+    def _prepare(self, deformation: Deformation) -> _Prepared:
         import torch
 
         x, y, weight = clamped_map(deformation)
-        shared = torch.from_numpy(weight).to(self._device)
-        if self._device.type == 'cpu':
-            coarse, fine = cv2.convertMaps(x, y, cv2.CV_16SC2)
-            return _Maps(deformation, coarse, fine, None, shared)
-        # grid_sample counts from -1 to 1 between the outer edges of the outer pixels.
-        width, height = deformation.thermal_size
-        lattice = np.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], axis=-1)
-        nothing = np.zeros(0)
-        return _Maps(deformation, nothing, nothing,
-                     torch.from_numpy(lattice)[None].to(self._device), shared)
+        sampler = (OpencvSampler(x, y) if self._device.type == 'cpu' else
+                   TorchSampler(x, y, deformation.thermal_size, self._device))
+        return _Prepared(deformation, sampler, torch.from_numpy(weight).to(self._device))
 
 
 def clamped_map(deformation: Deformation) -> tuple[Array, Array, Array]:

@@ -23,7 +23,7 @@ from ivif_ros.types import (
     Deformation,
     DeformationSource,
     Detections,
-    FusionResult,
+    Outcome,
 )
 
 # Coefficients that ROS expects, at least, of each distortion model.

@@ -22,10 +22,9 @@ except ImportError:  # Humble
     from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
 
 
-def sensor_input() -> QoSProfile:
-    """Images in: best effort takes any publisher (REP-2003), depth 1 keeps the newest only."""
-    return QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=1,
-                      reliability=QoSReliabilityPolicy.BEST_EFFORT,
+def sensor_input(reliability: QoSReliabilityPolicy) -> QoSProfile:
+    """Images in: depth 1 keeps the newest only; for the reliability see MatchedSubscription."""
+    return QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=1, reliability=reliability,
                       durability=QoSDurabilityPolicy.VOLATILE)
 
 
@@ -50,21 +49,30 @@ def latched_output() -> QoSProfile:
                       durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
 
 
-def overridable() -> QoSOverridingOptions:
-    """Declare `qos_overrides.<topic>...` parameters for history, depth, reliability, durability."""
-    return QoSOverridingOptions((QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH,
-                                 QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY))
+def overridable(*, reliability: bool = True) -> QoSOverridingOptions:
+    """Declare `qos_overrides.<topic>...` parameters for history, depth, durability, reliability.
+
+    Args:
+        reliability: declare it too.
+    """
+    kinds = [QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.DURABILITY]
+    return QoSOverridingOptions([*kinds, QoSPolicyKind.RELIABILITY] if reliability else kinds)
 
 
 def subscription_events(
-        topic: str, report: Callable[[str, str], None]) -> SubscriptionEventCallbacks:
+        topic: str, report: Callable[[str, str], None],
+        follows: Callable[[], bool] = lambda: False) -> SubscriptionEventCallbacks:
     """Tell when a publisher offers less than the subscription asks for.
 
     Args:
         topic: full name, for the message.
         report: called with the topic and one clear sentence.
+        follows: true while the reliability follows the publishers anyway, so that there is nothing
+            to tell about it.
     """
     def incompatible(event: Any) -> None:
+        if follows() and _policy(event.last_policy_kind) == 'reliability':
+            return
         report(topic, f"a publisher of '{topic}' offers an incompatible QoS "
                f'({_policy(event.last_policy_kind)}), its messages do not arrive; set '
                f"'qos_overrides.{topic}.subscription.{_policy(event.last_policy_kind)}' "

@@ -35,10 +35,10 @@ def sky_texture(rng: Rng, light: Light) -> Texture:
     clouds = cv2.resize(clouds[:, :256], shape[::-1])
     cover = np.clip(0.5 * clouds + 0.1, 0, 1) * (0.5 + 0.5 * down)
     low, high = (np.array(c, np.float32) for c in (light.sky_horizon, light.sky_zenith))
-    clear = high + (low - high) * (down ** 1.6)[..., None]
+    clear = high + (low - high) * (down**1.6)[..., None]
     bright = low * (1.05 if light.name == 'day' else 0.75) + 0.004
     visible = clear * (1 - cover[..., None]) + bright * cover[..., None]
-    warm = light.sky_zenith_c + (light.sky_horizon_c - light.sky_zenith_c) * down ** 0.7
+    warm = light.sky_zenith_c + (light.sky_horizon_c - light.sky_zenith_c) * down**0.7
     warm = warm + cover * 0.45 * (light.air_c - 6 - warm)
     return Texture(encode(visible), warm)
 
@@ -46,9 +46,16 @@ def sky_texture(rng: Rng, light: Light) -> Texture:
 def skyline_texture(rng: Rng, light: Light) -> Texture:
     """Trees and houses far away, 200 m wide and 25 m high."""
     rows, columns = 200, 1600
-    heights = np.abs(2.2 + 1.6 * value_noise(rng, (1, columns), 120)[0]
-                     + 0.5 * value_noise(rng, (1, columns), 14)[0]
-                     + 0.25 * value_noise(rng, (1, columns), 4)[0]) * 8 + 20
+    heights = (
+        np.abs(
+            2.2
+            + 1.6 * value_noise(rng, (1, columns), 120)[0]
+            + 0.5 * value_noise(rng, (1, columns), 14)[0]
+            + 0.25 * value_noise(rng, (1, columns), 4)[0]
+        )
+        * 8
+        + 20
+    )
     y = (rows - np.arange(rows, dtype=np.float32))[:, None]
     alpha = np.clip(heights[None] - y, 0, 1)
     leaf = fractal(rng, (rows, columns), 16, 4, 0.8)
@@ -58,13 +65,13 @@ def skyline_texture(rng: Rng, light: Light) -> Texture:
     for _ in range(16):
         left, wide = int(rng.integers(0, columns - 140)), int(rng.integers(40, 130))
         tall = int(rng.integers(50, 170))
-        part = np.s_[rows - tall:, left:left + wide]
+        part = np.s_[rows - tall :, left : left + wide]
         alpha[part] = 1
         reflect[part] = rng.uniform(0.12, 0.35) * np.array([1.0, 1.0, 1.0])
         heat[part] = light.wall_c + rng.normal(0, 0.8)
         for row in range(rows - tall + 5, rows - 8, 12):
             for column in range(left + 4, left + wide - 6, 9):
-                pane = np.s_[row:row + 6, column:column + 5]
+                pane = np.s_[row : row + 6, column : column + 5]
                 reflect[pane] = 0.05
                 heat[pane] -= 1.5
                 if light.lights_on and rng.random() < light.lit_windows:
@@ -93,10 +100,19 @@ def tree_texture(rng: Rng, light: Light) -> Texture:
     fork = (columns // 2 + int(rng.normal(0, 5)), rows - int(2.6 * px))
     cv2.line(wood, foot, fork, 255, int(rng.uniform(0.22, 0.34) * px), cv2.LINE_AA)
     for _ in range(9):
-        tip = (int(columns / 2 + rng.uniform(-2.2, 2.2) * px), rows - int(rng.uniform(4.2, 7.6) * px))
+        tip = (
+            int(columns / 2 + rng.uniform(-2.2, 2.2) * px),
+            rows - int(rng.uniform(4.2, 7.6) * px),
+        )
         bend = ((fork[0] + tip[0]) // 2 + int(rng.normal(0, 9)), (fork[1] + tip[1]) // 2)
-        cv2.polylines(wood, [np.array([fork, bend, tip], np.int32)], False, 255,
-                      int(rng.integers(2, 5)), cv2.LINE_AA)
+        cv2.polylines(
+            wood,
+            [np.array([fork, bend, tip], np.int32)],
+            False,
+            255,
+            int(rng.integers(2, 5)),
+            cv2.LINE_AA,
+        )
     crown = np.full(shape, -9.0, np.float32)
     for _ in range(14):
         cx, cy = rng.uniform(-1.7, 1.7), rng.uniform(3.9, 7.0)
@@ -118,8 +134,11 @@ def tree_texture(rng: Rng, light: Light) -> Texture:
     heat = heat + (light.wall_c + 1.2 + 0.5 * fine) * (1 - leaves)
     lamp_side = float(rng.choice([-1, 1]))
     glow = np.exp(-((x - 1.6 * lamp_side) ** 2 + (y - 5.2) ** 2) / 3.5)
-    lit = (np.array(light.ambient, np.float32) + 0.5 * np.array(light.sun, np.float32)
-           + (0.10 + 1.1 * glow)[..., None] * np.array(light.lamp, np.float32))
+    lit = (
+        np.array(light.ambient, np.float32)
+        + 0.5 * np.array(light.sun, np.float32)
+        + (0.10 + 1.1 * glow)[..., None] * np.array(light.lamp, np.float32)
+    )
     return _texture(reflect, alpha.astype(np.float32), heat, lit)
 
 
@@ -139,7 +158,7 @@ def hedge_texture(rng: Rng, light: Light, width_m: float, height_m: float) -> Te
 
 
 LAMP_M = (2.4, 7.2)
-"""Width and height of a street lamp's billboard in metres; the head is 1.6 m to the right, 6.7 m up."""
+"""Width and height of a street lamp's billboard in metres."""
 
 
 def lamp_texture(light: Light) -> Texture:
@@ -151,11 +170,20 @@ def lamp_texture(light: Light) -> Texture:
     foot = int(0.2 * px)
     cv2.line(shape, (foot, rows), (foot, int(0.9 * px)), 255, 5, cv2.LINE_AA)
     cv2.line(shape, (foot, rows), (foot, rows - int(1.0 * px)), 255, 8, cv2.LINE_AA)
-    cv2.ellipse(shape, (foot + int(1.2 * px), int(0.9 * px)), (int(1.2 * px), int(0.5 * px)), 0, 180,
-                270, 255, 4, cv2.LINE_AA)
+    cv2.ellipse(
+        shape,
+        (foot + int(1.2 * px), int(0.9 * px)),
+        (int(1.2 * px), int(0.5 * px)),
+        0,
+        180,
+        270,
+        255,
+        4,
+        cv2.LINE_AA,
+    )
     head = ((foot + int(1.1 * px), int(0.33 * px)), (foot + int(1.9 * px), int(0.5 * px)))
     cv2.rectangle(shape, head[0], head[1], 255, -1)
-    heat[head[0][1]:head[1][1], head[0][0]:head[1][0]] += 14.0 if light.lights_on else 1.0
+    heat[head[0][1] : head[1][1], head[0][0] : head[1][0]] += 14.0 if light.lights_on else 1.0
     alpha = shape / np.float32(255)
     reflect = np.full((rows, columns, 3), 0.16, np.float32)
     y = (1 - np.arange(rows, dtype=np.float32) / rows)[:, None, None]
@@ -188,8 +216,11 @@ def sign_texture(rng: Rng, light: Light) -> Texture:
         corners = np.array([[middle - radius, 5], [middle + radius, 5], [middle, 2 * radius]])
         cv2.fillPoly(shape, [corners], 255, cv2.LINE_AA)
         cv2.fillPoly(reflect, [corners], ink)
-        cv2.fillPoly(reflect, [((corners - corners.mean(0)) * 0.62 + corners.mean(0)).astype(int)],
-                     (0.7, 0.7, 0.7))
+        cv2.fillPoly(
+            reflect,
+            [((corners - corners.mean(0)) * 0.62 + corners.mean(0)).astype(int)],
+            (0.7, 0.7, 0.7),
+        )
     cv2.circle(heat, centre, radius, light.wall_c - 2.5, -1)
     lit = _daylight(light) + 0.4 * np.array(light.lamp, np.float32)
     return _texture(reflect, shape / np.float32(255), heat, np.broadcast_to(lit, reflect.shape))

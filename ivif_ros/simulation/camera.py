@@ -3,8 +3,9 @@
 """Pin-hole cameras of the rig: intrinsics, pose, and the ideal canvas that the world is drawn on.
 
 The world is x right, y down, z along the street, origin on the road: the axes of an optical frame
-(REP-103) that looks down the street. Planes stay planes without lens distortion, so everything is drawn
-on an undistorted canvas with the same focal length, which one fixed remap turns into the raw image.
+(REP-103) that looks down the street. Planes stay planes without lens distortion, so everything is
+drawn on an undistorted canvas with the same focal length, which one fixed remap turns into the raw
+image.
 """
 
 from __future__ import annotations
@@ -28,8 +29,13 @@ def camera_model(size: Size, fov_deg: float, distortion: tuple[float, ...]) -> C
     width, height = size
     focal = width / (2 * math.tan(math.radians(fov_deg) / 2))
     # No real sensor sits exactly behind its lens: shift it by about one percent of the width.
-    matrix = np.array([[focal, 0, (width - 1) / 2 + 0.006 * width],
-                       [0, focal, (height - 1) / 2 - 0.004 * width], [0, 0, 1]])
+    matrix = np.array(
+        [
+            [focal, 0, (width - 1) / 2 + 0.006 * width],
+            [0, focal, (height - 1) / 2 - 0.004 * width],
+            [0, 0, 1],
+        ]
+    )
     return CameraModel(width, height, matrix, np.array(distortion))
 
 
@@ -68,8 +74,10 @@ def undistort(pixels: Array, model: CameraModel) -> Array:
         square = x * x + y * y
         radial = 1 + square * (k1 + square * (k2 + square * k3))
         product = 2 * x * y
-        x, y = ((seen_x - p1 * product - p2 * (square + 2 * x * x)) / radial,
-                (seen_y - p2 * product - p1 * (square + 2 * y * y)) / radial)
+        x, y = (
+            (seen_x - p1 * product - p2 * (square + 2 * x * x)) / radial,
+            (seen_y - p2 * product - p1 * (square + 2 * y * y)) / radial,
+        )
     return np.stack([x, y], -1)
 
 
@@ -87,8 +95,13 @@ def distort(rays: Array, model: CameraModel) -> Array:
     x, y = rays[..., 0], rays[..., 1]
     square, product = x * x + y * y, 2 * x * y
     radial = 1 + square * (k1 + square * (k2 + square * k3))
-    bent = np.stack([x * radial + p1 * product + p2 * (square + 2 * x * x),
-                     y * radial + p2 * product + p1 * (square + 2 * y * y)], -1)
+    bent = np.stack(
+        [
+            x * radial + p1 * product + p2 * (square + 2 * x * x),
+            y * radial + p2 * product + p1 * (square + 2 * y * y),
+        ],
+        -1,
+    )
     pixels: Array = bent * model.matrix[[0, 1], [0, 1]] + model.matrix[:2, 2]
     return pixels
 
@@ -122,12 +135,22 @@ class Lens:
         self.canvas_matrix[:2, 2] -= low
         self.canvas_size: Size = (int(high[0] - low[0]) + 1, int(high[1] - low[1]) + 1)
         self.canvas_xy = (ideal - low).astype(np.float32)
-        self._fixed = cv2.convertMaps(self.canvas_xy, None, cv2.CV_16SC2)
+        self._fixed = cv2.convertMaps(
+            np.ascontiguousarray(self.canvas_xy[..., 0]),
+            np.ascontiguousarray(self.canvas_xy[..., 1]),
+            cv2.CV_16SC2,
+        )
 
     def bend(self, canvas: Array) -> Array:
         """Turn an undistorted canvas into the raw image, as the lens does."""
         raw: Array = cv2.remap(canvas, self._fixed[0], self._fixed[1], cv2.INTER_LINEAR)
         return raw
+
+    def sample(self, canvas: Array) -> Array:
+        """Value of the nearest canvas pixel for each raw pixel, whatever its type."""
+        column, row = np.rint(self.canvas_xy).astype(np.intp).transpose(2, 0, 1)
+        nearest: Array = canvas[row, column]
+        return nearest
 
     def pixels(self, points: Array) -> Array:
         """Raw pixels of points in the frame of the camera.

@@ -34,21 +34,22 @@ class RigConfig:
         rgb_hz: frames per second of the colour camera.
         thermal_hz: frames per second of the thermal camera (30 or, export-restricted, 9).
         thermal_phase_s: when the thermal camera exposes its first frame, after the first RGB frame.
-        thermal_lag_s: how far the thermal clock is ahead of the RGB clock: the true time offset. A thermal
-            stamp says `capture time + thermal_lag_s`.
-        jitter_s: standard deviation of the noise on both stamps in seconds; cut off at 2.5 deviations and
-            at 0.45 frame periods, so that stamps of one camera never change order.
+        thermal_lag_s: how far the thermal clock is ahead of the RGB clock: the true time offset. A
+            thermal stamp says `capture time + thermal_lag_s`.
+        jitter_s: standard deviation of the noise on both stamps in seconds; cut off at 2.5
+            deviations and at 0.45 frame periods, so that stamps of one camera never change order.
         rgb_delay_s: transport delay of the colour frames in seconds.
         thermal_delay_s: transport delay of the thermal frames in seconds.
-        freeze_every_s: mean time between two shutter events (flat-field correction) of the thermal camera;
-            0 for none.
+        freeze_every_s: mean time between two shutter events (flat-field correction) of the thermal
+            camera; 0 for none.
         freeze_length_s: how long the thermal camera repeats its last image then.
         celsius_per_count: degrees Celsius per thermal count.
         celsius_offset: degrees Celsius at count zero.
         netd_k: thermal noise as standard deviation in kelvin.
         smoke: drifting smoke that hides the street from the colour camera only.
         haze: even haze that thins contrast with distance in the visible.
-        glare: a car with high beams (night, dusk) or a low sun (day) blinds part of the colour image.
+        glare: a car with high beams (night, dusk) or a low sun (day) blinds part of the colour
+            image.
         traffic: density of people and vehicles, 0 (empty street) to 2.
     """
 
@@ -95,17 +96,42 @@ class RigConfig:
             if min(getattr(self, name)) < 32 or max(getattr(self, name)) > 4096:
                 raise ParameterError(f'{name} is {getattr(self, name)}, expected 32 to 4096 pixels')
         limits = {
-            'rgb_fov_deg': (10, 110), 'thermal_fov_deg': (10, 110), 'rgb_hz': (0.1, 1000),
-            'thermal_hz': (0.1, 1000), 'baseline_m': (-2, 2), 'camera_height_m': (0.3, 5),
-            'ego_speed_mps': (0, 30), 'thermal_phase_s': (0, 10), 'thermal_lag_s': (-10, 10),
-            'jitter_s': (0, 1), 'rgb_delay_s': (0, 10), 'thermal_delay_s': (0, 10),
-            'freeze_every_s': (0, 1e6), 'freeze_length_s': (0, 60), 'celsius_per_count': (1e-3, 1),
-            'celsius_offset': (-273.15, 0), 'netd_k': (0, 5), 'traffic': (0, 2)}
+            'rgb_fov_deg': (10, 110),
+            'thermal_fov_deg': (10, 110),
+            'rgb_hz': (0.1, 1000),
+            'thermal_hz': (0.1, 1000),
+            'baseline_m': (-2, 2),
+            'camera_height_m': (0.3, 5),
+            'ego_speed_mps': (0, 30),
+            'thermal_phase_s': (0, 10),
+            'thermal_lag_s': (-10, 10),
+            'jitter_s': (0, 1),
+            'rgb_delay_s': (0, 10),
+            'thermal_delay_s': (0, 10),
+            'freeze_every_s': (0, 1e6),
+            'freeze_length_s': (0, 60),
+            'celsius_per_count': (1e-3, 1),
+            'celsius_offset': (-273.15, 0),
+            'netd_k': (0, 5),
+            'traffic': (0, 2),
+        }
         for name, (low, high) in limits.items():
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ParameterError(f'{name} is {value}, expected {low} to {high}')
+        hottest = self.celsius_offset + 16383 * self.celsius_per_count
+        if hottest < 50 or self.celsius_offset > -40:
+            raise ParameterError(
+                f'14 bits reach from {self.celsius_offset:g} to {hottest:g} degC, expected at '
+                'least -40 to 50: change celsius_per_count or celsius_offset'
+            )
+        for name in ('rgb_distortion', 'thermal_distortion'):
+            if len(getattr(self, name)) not in (0, 4, 5):
+                raise ParameterError(
+                    f'{name} has {len(getattr(self, name))} coefficients, expected none, 4 or 5'
+                )
         if self.freeze_every_s and self.freeze_every_s < 4 * self.freeze_length_s:
             raise ParameterError(
                 f'freeze_every_s is {self.freeze_every_s}, expected 0 or at least four times '
-                f'freeze_length_s ({self.freeze_length_s})')
+                f'freeze_length_s ({self.freeze_length_s})'
+            )

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -19,10 +20,10 @@ TILE_M = 48.0
 """Length of the street after which the ground repeats."""
 ROAD_M = 5.4
 """Half width from the centre line to the kerb: one lane and one parking lane."""
-HALF_WIDTH_M = 14.0
+HALF_WIDTH_M = 12.0
 """Half width of the ground texture; what lies beyond is hidden by buildings."""
-LAMP_STEP_M = 24.0
-"""Distance between two street lamps on one side."""
+GRASS_M = 9.2
+"""Distance from the centre line at which grass takes over from the pavement."""
 _PX_PER_M = 40
 _LAMP_HEIGHT_M = 6.5
 
@@ -47,8 +48,8 @@ def lamp_light(x: Array, z: Array) -> Array:
     for foot_x, foot_z in lamp_places():
         reach_x = foot_x - np.sign(foot_x) * 1.4
         gap = (z - foot_z + TILE_M / 2) % TILE_M - TILE_M / 2
-        square = (x - reach_x) ** 2 + gap ** 2
-        total += (_LAMP_HEIGHT_M ** 2 / (_LAMP_HEIGHT_M ** 2 + square)) ** 2
+        square = (x - reach_x) ** 2 + gap**2
+        total += (_LAMP_HEIGHT_M**2 / (_LAMP_HEIGHT_M**2 + square)) ** 2
     return total
 
 
@@ -58,7 +59,7 @@ def lamp_light_at(x: float, z: float) -> float:
     for foot_x, foot_z in lamp_places():
         gap = (z - foot_z + TILE_M / 2) % TILE_M - TILE_M / 2
         square = (x - foot_x + math.copysign(1.4, foot_x)) ** 2 + gap * gap
-        total += (_LAMP_HEIGHT_M ** 2 / (_LAMP_HEIGHT_M ** 2 + square)) ** 2
+        total += (_LAMP_HEIGHT_M**2 / (_LAMP_HEIGHT_M**2 + square)) ** 2
     return total
 
 
@@ -76,50 +77,84 @@ def ground_texture(rng: Rng, light: Light, sun_side: int) -> Texture:
     shape = (int(TILE_M * _PX_PER_M), int(2 * HALF_WIDTH_M * _PX_PER_M))
     z = ((np.arange(shape[0], dtype=np.float32)[::-1] + 0.5) / _PX_PER_M)[:, None]
     x = ((np.arange(shape[1], dtype=np.float32) + 0.5) / _PX_PER_M - HALF_WIDTH_M)[None, :]
-    off_road = np.broadcast_to(np.abs(x) > ROAD_M, shape)
-    grain = value_noise(rng, shape, 1.0)
-    rough = fractal(rng, shape, 90.0, 6, 0.75, wrap=True)
-    broad = fractal(rng, shape, 6.0 * _PX_PER_M, 3, 0.6, wrap=True)
-    reflect = 0.125 * (1 + 0.16 * grain + 0.10 * rough + 0.10 * broad)
-    heat = 0.30 * broad + 0.30 * rough + 0.35 * grain
+    noise = _Noise(
+        value_noise(rng, shape, 1.0),
+        fractal(rng, shape, 90.0, 6, 0.75, wrap=True),
+        fractal(rng, shape, 6.0 * _PX_PER_M, 3, 0.6, wrap=True),
+    )
+    reflect = np.float32(0.125) * (1 + 0.16 * noise.grain + 0.10 * noise.rough + 0.10 * noise.broad)
+    heat = 0.30 * noise.broad + 0.30 * noise.rough + 0.35 * noise.grain
     # Tyres polish and warm two tracks per lane; oil darkens the middle between them.
     for lane in (-1.75, 1.75):
         for track in (-0.75, 0.75):
-            bump = np.exp(-((x - lane - track) / 0.28) ** 2)
+            bump = np.exp(-(((x - lane - track) / 0.28) ** 2))
             reflect += 0.014 * bump
-            heat = heat + 0.35 * bump
-        reflect -= 0.016 * np.exp(-((x - lane) / 0.3) ** 2)
+            heat += 0.35 * bump
+        reflect -= 0.016 * np.exp(-(((x - lane) / 0.3) ** 2))
     _patches(rng, reflect, heat)
     _cracks(rng, reflect, heat)
-    paint = _markings(rng, shape, x, z, rough)
-    reflect += paint * (0.62 - reflect)
-    heat = heat - 0.7 * paint
-    # Pavement: slabs with joints, kerb stone, strip of grass or gravel before the buildings.
-    slab = 0.27 * (1 + 0.06 * grain + 0.05 * rough + 0.08 * broad)
-    joint = (np.mod(z, 0.5) < 0.03) | (np.mod(np.abs(x) - ROAD_M, 0.5) < 0.03)
-    tone = value_noise(rng, (int(TILE_M * 2), int(4 * HALF_WIDTH_M)), 1.0)
-    tone = cv2.resize(tone, shape[::-1], interpolation=cv2.INTER_NEAREST)
-    slab = slab * (1 + 0.06 * tone) * np.where(joint, 0.72, 1.0)
-    reflect = np.where(off_road, slab, reflect)
-    heat = np.where(off_road, heat - 0.9 + 0.15 * tone - 0.3 * joint, heat)
-    kerb = np.broadcast_to((np.abs(x) > ROAD_M - 0.02) & (np.abs(x) < ROAD_M + 0.16), shape)
-    reflect = np.where(kerb, 0.34 * (1 + 0.06 * grain) * np.where(np.mod(z, 1.0) < 0.04, 0.6, 1.0),
-                       reflect)
-    gutter = np.broadcast_to(np.exp(-((np.abs(x) - ROAD_M + 0.16) / 0.14) ** 2), shape)
-    reflect = reflect * (1 - 0.45 * gutter)
-    heat = heat - 0.6 * gutter
-    colour = np.repeat(reflect[..., None], 3, 2) * np.array([1.02, 1.0, 0.98], np.float32)
-    green = np.broadcast_to(np.clip((np.abs(x) - 9.2) / 0.3, 0, 1), shape)[..., None]
-    grass = (0.075 + 0.03 * rough + 0.018 * grain)[..., None] * np.array([0.45, 1.0, 0.75])
-    colour = colour * (1 - green) + np.maximum(grass, 0.01) * green
-    heat = heat * (1 - green[..., 0]) + green[..., 0] * (-2.0 + 0.5 * rough)
+    paint = _markings(rng, shape, x, z, noise.rough)
+    reflect += paint * (np.float32(0.62) - reflect)
+    heat -= np.float32(0.7) * paint
+    _pavement(rng, reflect, heat, x, z, noise)
+    colour = reflect[..., None] * np.array([1.02, 1.0, 0.98], np.float32)
+    for columns in _outside(x, GRASS_M):
+        green = np.clip((np.abs(x[:, columns]) - GRASS_M) / 0.3, 0, 1)
+        rough = noise.rough[:, columns]
+        blade = np.maximum(0.075 + 0.03 * rough + 0.018 * noise.grain[:, columns], 0.02)
+        grass = blade[..., None] * np.array([0.45, 1.0, 0.75], np.float32)
+        colour[:, columns] += green[..., None] * (grass - colour[:, columns])
+        heat[:, columns] += green * (-2.0 + 0.5 * rough - heat[:, columns])
     _manholes(rng, colour, heat)
-    lit = np.array(light.ambient, np.float32) + lamp_light(x, z)[..., None] * np.array(
-        light.lamp, np.float32)
+    # Light changes slowly: an eighth of the resolution will do.
+    lamps = cv2.resize(lamp_light(x[:, ::8], z[::8]), shape[::-1], interpolation=cv2.INTER_LINEAR)
     sunny = sunlight(x, z, sun_side)
-    lit = lit + sunny[..., None] * np.array(light.sun, np.float32)
-    heat = light.ground_c + heat + cv2.GaussianBlur(sunny, (0, 0), 6) * np.float32(light.sun_k)
-    return Texture(encode(np.maximum(colour, 0.004) * lit), heat.astype(np.float32))
+    np.maximum(colour, 0.004, out=colour)
+    for channel in range(3):
+        colour[..., channel] *= (
+            light.ambient[channel] + light.lamp[channel] * lamps + light.sun[channel] * sunny
+        )
+    heat += light.ground_c
+    if light.sun_k:
+        heat += np.float32(light.sun_k) * cv2.GaussianBlur(sunny, (0, 0), 6)
+    return Texture(encode(colour), heat)
+
+
+@dataclass(frozen=True, eq=False)
+class _Noise:
+    """Noise at three scales, (rows, columns) float32 each."""
+
+    grain: Array
+    rough: Array
+    broad: Array
+
+
+def _outside(x: Array, limit: float) -> list[slice]:
+    """Columns on both sides of the street that are farther out than a limit."""
+    count = int((np.abs(x[0]) > limit).sum()) // 2
+    return [slice(0, count), slice(x.shape[1] - count, x.shape[1])]
+
+
+def _pavement(rng: Rng, reflect: Array, heat: Array, x: Array, z: Array, noise: _Noise) -> None:
+    """Slabs with joints, kerb stones, and dirt in the gutter."""
+    for columns in _outside(x, ROAD_M):
+        out = np.abs(x[:, columns]) - ROAD_M
+        shape = (len(z), out.shape[1])
+        joint = (np.mod(z, 0.5) < 0.03) | (np.mod(out, 0.5) < 0.03)
+        tone = value_noise(rng, (int(TILE_M * 2), round(shape[1] / _PX_PER_M * 2)), 1.0)
+        tone = cv2.resize(tone, shape[::-1], interpolation=cv2.INTER_NEAREST)
+        grain = noise.grain[:, columns]
+        slab = 1 + 0.06 * grain + 0.05 * noise.rough[:, columns] + 0.08 * noise.broad[:, columns]
+        slab *= np.float32(0.27) * (1 + 0.06 * tone)
+        slab[joint] *= 0.72
+        stone = np.flatnonzero(out[0] < 0.16)
+        gap = np.where(np.mod(z, 1.0) < 0.04, 0.6, 1.0).astype(np.float32)
+        slab[:, stone] = 0.34 * (1 + 0.06 * grain[:, stone]) * gap
+        reflect[:, columns] = slab
+        heat[:, columns] += 0.15 * tone - 0.9 - 0.3 * joint
+    gutter = np.exp(-(((np.abs(x) - ROAD_M + 0.16) / 0.14) ** 2))
+    reflect *= 1 - 0.45 * gutter
+    heat -= 0.6 * gutter
 
 
 def sunlight(x: Array, z: Array, side: int) -> Array:
@@ -128,7 +163,8 @@ def sunlight(x: Array, z: Array, side: int) -> Array:
     Args:
         x: metres to the right of the centre line.
         z: metres along the street, same shape or one that broadcasts.
-        side: -1 the sun stands on the left, 1 on the right, 0 it is overcast (half of it everywhere).
+        side: -1 the sun stands on the left, 1 on the right, 0 it is overcast (half of it
+            everywhere).
 
     Returns:
         float32, 0..1.
@@ -149,7 +185,7 @@ def _patches(rng: Rng, reflect: Array, heat: Array) -> None:
         wide, long = int(rng.uniform(0.5, 2.4) * _PX_PER_M), int(rng.uniform(0.8, 6) * _PX_PER_M)
         left = int(columns / 2 + rng.uniform(-5.2, 5.2 - wide / _PX_PER_M) * _PX_PER_M)
         top = int(rng.uniform(0, rows - long))
-        part = np.s_[top:top + long, left:left + wide]
+        part = np.s_[top : top + long, left : left + wide]
         seam = np.ones((long, wide), bool)
         seam[3:-3, 3:-3] = False
         reflect[part] *= rng.uniform(0.72, 0.92)
@@ -200,24 +236,26 @@ def crossing_texture(rng: Rng, light: Light) -> Texture:
     lit = np.array(light.ambient) + 0.3 * np.array(light.lamp) + 0.5 * np.array(light.sun)
     colour = np.broadcast_to(encode(np.float32(0.6) * lit), (*shape, 3))
     heat = np.full(shape, light.ground_c - 0.7, np.float32)
-    return Texture(np.dstack([colour, np.rint(alpha * 255).astype(np.uint8)]),
-                   np.dstack([heat, alpha]))
+    return Texture(
+        np.dstack([colour, np.rint(alpha * 255).astype(np.uint8)]), np.dstack([heat, alpha])
+    )
 
 
 def _manholes(rng: Rng, colour: Array, heat: Array) -> None:
     """Iron covers: dark ring, pattern, warmer from the sewer below."""
     rows, columns = heat.shape
+    radius = int(0.33 * _PX_PER_M)
+    size, middle = 2 * radius + 3, radius + 1
     for _ in range(3):
-        centre = (int(columns / 2 + rng.uniform(-3, 3) * _PX_PER_M), int(rng.uniform(60, rows - 60)))
-        radius = int(0.33 * _PX_PER_M)
-        ring = np.zeros(heat.shape, np.uint8)
-        disc = np.zeros(heat.shape, np.uint8)
-        cv2.circle(disc, centre, radius, 255, -1, cv2.LINE_AA)
-        cv2.circle(ring, centre, radius, 255, 2, cv2.LINE_AA)
+        left = int(columns / 2 + rng.uniform(-3, 3) * _PX_PER_M) - middle
+        top = int(rng.uniform(60, rows - 60)) - middle
+        ring, disc = np.zeros((size, size), np.uint8), np.zeros((size, size), np.uint8)
+        cv2.circle(disc, (middle, middle), radius, 255, -1, cv2.LINE_AA)
+        cv2.circle(ring, (middle, middle), radius, 255, 2, cv2.LINE_AA)
         for step in range(-radius, radius, 6):
-            cv2.line(ring, (centre[0] + step, centre[1] - radius), (centre[0] + step, centre[1] + radius),
-                     90, 1)
-        cover = (disc / np.float32(255))[..., None]
-        lines = (cv2.bitwise_and(ring, disc) / np.float32(255))[..., None]
-        colour *= 1 - 0.25 * cover - 0.35 * lines
-        heat += cover[..., 0] * np.float32(1.8)
+            cv2.line(ring, (middle + step, 0), (middle + step, size), 90, 1)
+        cover = disc / np.float32(255)
+        lines = cv2.bitwise_and(ring, disc) / np.float32(255)
+        part = np.s_[top : top + size, left : left + size]
+        colour[part] *= (1 - 0.25 * cover - 0.35 * lines)[..., None]
+        heat[part] += cover * np.float32(1.8)

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from ivif_ros.simulation.config import Lighting
+from ivif_ros.simulation.noise import Rng
 
 Bgr = tuple[float, float, float]
 
@@ -57,21 +60,109 @@ class Light:
 
 LIGHTS: dict[Lighting, Light] = {
     'day': Light(
-        name='day', ambient=(0.62, 0.55, 0.50), sun=(0.62, 0.76, 0.86), lamp=(0, 0, 0),
-        headlight=(0, 0, 0), lit_windows=0.04, sky_zenith=(1.05, 0.72, 0.46),
-        sky_horizon=(1.25, 1.1, 0.98), haze=(0.95, 0.92, 0.9), lights_on=False, noise=1.4,
-        contrast=1.08, air_c=18.0, ground_c=19.5, wall_c=19.0, sun_k=6.0, sky_zenith_c=-4.0,
-        sky_horizon_c=9.0, skin_c=33.0, cloth_c=27.5),
+        name='day',
+        ambient=(0.62, 0.55, 0.50),
+        sun=(0.62, 0.76, 0.86),
+        lamp=(0, 0, 0),
+        headlight=(0, 0, 0),
+        lit_windows=0.04,
+        sky_zenith=(1.05, 0.72, 0.46),
+        sky_horizon=(1.25, 1.1, 0.98),
+        haze=(0.95, 0.92, 0.9),
+        lights_on=False,
+        noise=1.4,
+        contrast=1.08,
+        air_c=18.0,
+        ground_c=19.5,
+        wall_c=19.0,
+        sun_k=6.0,
+        sky_zenith_c=2.0,
+        sky_horizon_c=11.0,
+        skin_c=33.0,
+        cloth_c=29.0,
+    ),
     'dusk': Light(
-        name='dusk', ambient=(0.34, 0.25, 0.21), sun=(0, 0, 0), lamp=(0.26, 0.50, 0.70),
-        headlight=(0.10, 0.12, 0.13), lit_windows=0.22, sky_zenith=(0.42, 0.26, 0.17),
-        sky_horizon=(0.55, 0.58, 0.75), haze=(0.34, 0.3, 0.3), lights_on=True, noise=2.4,
-        contrast=1.12, air_c=14.0, ground_c=17.5, wall_c=16.8, sun_k=0.0, sky_zenith_c=-1.0,
-        sky_horizon_c=7.0, skin_c=31.5, cloth_c=24.5),
+        name='dusk',
+        ambient=(0.34, 0.25, 0.21),
+        sun=(0, 0, 0),
+        lamp=(0.26, 0.50, 0.70),
+        headlight=(0.10, 0.12, 0.13),
+        lit_windows=0.22,
+        sky_zenith=(0.42, 0.26, 0.17),
+        sky_horizon=(0.55, 0.58, 0.75),
+        haze=(0.34, 0.3, 0.3),
+        lights_on=True,
+        noise=2.4,
+        contrast=1.12,
+        air_c=14.0,
+        ground_c=17.5,
+        wall_c=16.8,
+        sun_k=0.0,
+        sky_zenith_c=4.0,
+        sky_horizon_c=9.5,
+        skin_c=31.5,
+        cloth_c=26.0,
+    ),
     'night': Light(
-        name='night', ambient=(0.007, 0.0075, 0.006), sun=(0, 0, 0), lamp=(0.36, 0.64, 0.60),
-        headlight=(0.16, 0.20, 0.19), lit_windows=0.24, sky_zenith=(0.0015, 0.0013, 0.001),
-        sky_horizon=(0.008, 0.007, 0.007), haze=(0.05, 0.06, 0.06), lights_on=True, noise=2.6,
-        contrast=1.22, air_c=9.0, ground_c=11.0, wall_c=10.8, sun_k=0.0, sky_zenith_c=0.0,
-        sky_horizon_c=5.5, skin_c=30.5, cloth_c=20.5),
+        name='night',
+        ambient=(0.007, 0.0075, 0.006),
+        sun=(0, 0, 0),
+        lamp=(0.36, 0.64, 0.60),
+        headlight=(0.16, 0.20, 0.19),
+        lit_windows=0.24,
+        sky_zenith=(0.0015, 0.0013, 0.001),
+        sky_horizon=(0.008, 0.007, 0.007),
+        haze=(0.05, 0.06, 0.06),
+        lights_on=True,
+        noise=2.6,
+        contrast=1.22,
+        air_c=9.0,
+        ground_c=11.0,
+        wall_c=10.8,
+        sun_k=0.0,
+        sky_zenith_c=2.5,
+        sky_horizon_c=6.5,
+        skin_c=30.5,
+        cloth_c=22.0,
+    ),
 }
+
+_LAMP_TONES: tuple[Bgr, ...] = (
+    (0.36, 0.64, 0.60),
+    (0.14, 0.44, 0.82),
+    (0.56, 0.60, 0.58),
+    (0.34, 0.55, 0.68),
+)
+"""Greenish mercury, orange sodium, neutral and warm LED."""
+
+
+def weather(rng: Rng, lighting: Lighting) -> Light:
+    """One day out of many at a time of day: other lamps, another sky, warmer or colder.
+
+    Args:
+        rng: random numbers.
+        lighting: time of day.
+    """
+    light = LIGHTS[lighting]
+    tone = np.array(_LAMP_TONES[int(rng.integers(len(_LAMP_TONES)))])
+    lamp = tone * max(light.lamp) / 0.64 * rng.uniform(0.75, 1.15)
+    bright = rng.uniform(0.75, 1.3)
+    warmer = float(np.clip(rng.normal(0, 3.0), -6, 6))
+    clear = float(rng.uniform(-6, 1))
+
+    def scaled(colour: Bgr) -> Bgr:
+        return colour[0] * bright, colour[1] * bright, colour[2] * bright
+
+    return replace(
+        light,
+        lamp=(float(lamp[0]), float(lamp[1]), float(lamp[2])),
+        ambient=scaled(light.ambient),
+        lit_windows=light.lit_windows * float(rng.uniform(0.6, 1.4)),
+        air_c=light.air_c + warmer,
+        ground_c=light.ground_c + warmer,
+        wall_c=light.wall_c + warmer,
+        sky_zenith_c=light.sky_zenith_c + warmer + clear,
+        sky_horizon_c=light.sky_horizon_c + warmer + 0.3 * clear,
+        skin_c=light.skin_c + 0.2 * warmer,
+        cloth_c=light.cloth_c + 0.6 * warmer,
+    )

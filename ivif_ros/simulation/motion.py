@@ -45,6 +45,8 @@ class EgoMotion:
         pitch = 0.16 * math.sin(7.1 * t + p[5]) + 0.1 * math.sin(3.3 * t + p[6])
         roll = 0.25 * math.sin(1.3 * t + p[7])
         bounce = 0.012 * math.sin(7.1 * t + p[5] + 1.0)
-        centre = np.array([LANE_M + lively * sway, -self._height + lively * bounce, self.distance(t)])
+        centre = np.array(
+            [LANE_M + lively * sway, -self._height + lively * bounce, self.distance(t)]
+        )
         turn = rotation((1.2 + lively * pitch, lively * yaw, lively * roll))
         return Pose(turn.T, centre)

@@ -37,14 +37,20 @@ def value_noise(rng: Rng, shape: tuple[int, int], cell: float, wrap: bool = Fals
         nodes = np.concatenate([nodes[-margin:], nodes, nodes[:margin]])
         extra = round(margin * rows / nodes_down)
         big = cv2.resize(nodes, (columns, rows + 2 * extra), interpolation=cv2.INTER_CUBIC)
-        field = big[extra:extra + rows]
+        field = big[extra : extra + rows]
     else:
         field = cv2.resize(nodes, (columns, rows), interpolation=cv2.INTER_CUBIC)
     return np.ascontiguousarray(field * np.float32(1.25 if cell > 1.5 else 1.0))
 
 
-def fractal(rng: Rng, shape: tuple[int, int], cell: float, octaves: int = 5, gain: float = 0.6,
-            wrap: bool = False) -> Array:
+def fractal(
+    rng: Rng,
+    shape: tuple[int, int],
+    cell: float,
+    octaves: int = 5,
+    gain: float = 0.6,
+    wrap: bool = False,
+) -> Array:
     """Sum of noise at several scales, each half the size of the one before.
 
     Returns:
@@ -56,7 +62,8 @@ def fractal(rng: Rng, shape: tuple[int, int], cell: float, octaves: int = 5, gai
         total += np.float32(weight) * value_noise(rng, shape, max(cell, 1.0), wrap)
         power += weight * weight
         cell, weight = cell / 2, weight * gain
-    return total / np.float32(np.sqrt(power))
+    field: Array = total / np.float32(np.sqrt(power))
+    return field
 
 
 def bleed(colour: Array, alpha: Array, radius: int = 9) -> Array:

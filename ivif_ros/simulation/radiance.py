@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Square-root encoded radiance: eight bits that cover bright sky and dark street.
 
-A byte v stands for the linear radiance `FULL * (v / 255)^2`, where 1 is what a sensor shows as white. Photon
-noise has the same size everywhere on this scale (Anscombe 1948, the variance of a Poisson variable is
-stabilised by its square root), so that camera noise is one addition.
+A byte v stands for the linear radiance `FULL * (v / 255)^2`, where 1 is what a sensor shows as
+white. Photon noise has the same size everywhere on this scale (Anscombe 1948, the variance of a
+Poisson variable is stabilised by its square root), so that camera noise is one addition.
 """
 
 from __future__ import annotations
@@ -21,18 +21,21 @@ FULL = 2.0
 
 def encode(linear: Array) -> Array:
     """Linear radiance (any shape) as uint8."""
-    scaled = np.sqrt(np.clip(linear, 0, FULL) * (255.0 ** 2 / FULL)) + 0.5
-    return scaled.astype(np.uint8)
+    scaled = np.sqrt(np.clip(linear, 0, FULL) * (255.0**2 / FULL)) + 0.5
+    encoded: Array = scaled.astype(np.uint8)
+    return encoded
 
 
 def decode(byte: Array) -> Array:
     """Linear radiance of encoded bytes as float32."""
-    return np.square(byte.astype(np.float32)) * np.float32(FULL / 255.0 ** 2)
+    linear: Array = np.square(byte.astype(np.float32)) * np.float32(FULL / 255.0**2)
+    return linear
 
 
 @lru_cache(maxsize=512)
-def gain_table(gain: tuple[float, float, float], haze: tuple[float, float, float] | None,
-               clear: float) -> Array:
+def gain_table(
+    gain: tuple[float, float, float], haze: tuple[float, float, float] | None, clear: float
+) -> Array:
     """Lookup table of BGRA bytes: radiance times gain, seen through haze; alpha stays.
 
     Args:

@@ -27,8 +27,8 @@ START_STAMP_NS = 1_700_000_000_000_000_000
 class SimulatedRig:
     """Two cameras on a rig that drives down a street.
 
-    Times t are seconds of true time since the start. The RGB clock is true apart from jitter, the thermal
-    clock is `thermal_lag_s` ahead.
+    Times t are seconds of true time since the start. The RGB clock is true apart from jitter, the
+    thermal clock is `thermal_lag_s` ahead.
 
     Attributes:
         config: settings.
@@ -47,8 +47,9 @@ class SimulatedRig:
         self.config = config = config or RigConfig()
         self.scene = Scene(config)
         self.rgb_camera = camera_model(config.rgb_size, config.rgb_fov_deg, config.rgb_distortion)
-        self.thermal_camera = camera_model(config.thermal_size, config.thermal_fov_deg,
-                                           config.thermal_distortion)
+        self.thermal_camera = camera_model(
+            config.thermal_size, config.thermal_fov_deg, config.thermal_distortion
+        )
         turn = rotation(config.thermal_rotation_deg)
         self.thermal_from_rgb = np.eye(4)
         self.thermal_from_rgb[:3, :3] = turn
@@ -111,8 +112,13 @@ class SimulatedRig:
             pose = self._thermal_pose(instant.pose)
             layers = truth.visible_layers(instant, self._thermal_lens, pose)
             thermal_depth = truth.depth_map(layers, self._thermal_lens, pose)
-        return truth.correspondence(self.true_depth(t), self._rgb_lens, self._thermal_lens,
-                                    self.thermal_from_rgb, thermal_depth)
+        return truth.correspondence(
+            self.true_depth(t),
+            self._rgb_lens,
+            self._thermal_lens,
+            self.thermal_from_rgb,
+            thermal_depth,
+        )
 
     def true_depth(self, t: float) -> Array:
         """Depth of each raw RGB pixel along the optical axis at time t.
@@ -143,8 +149,9 @@ class SimulatedRig:
         begin = (index + 0.5 + 0.45 * luck * (1 - length / every)) * every
         return begin <= t < begin + length
 
-    def capture_time_s(self, sensor: Sensor, stamp_ns: int,
-                       start_stamp_ns: int = START_STAMP_NS) -> float:
+    def capture_time_s(
+        self, sensor: Sensor, stamp_ns: int, start_stamp_ns: int = START_STAMP_NS
+    ) -> float:
         """True time of exposure of the frame that carries a stamp, free of offset and jitter.
 
         Args:
@@ -164,10 +171,16 @@ class SimulatedRig:
         config = self.config
         if sensor == 'rgb':
             return config.rgb_hz, 0.0, 0.0, config.rgb_delay_s
-        return config.thermal_hz, config.thermal_phase_s, config.thermal_lag_s, config.thermal_delay_s
+        return (
+            config.thermal_hz,
+            config.thermal_phase_s,
+            config.thermal_lag_s,
+            config.thermal_delay_s,
+        )
 
-    def _schedule(self, sensor: Sensor, duration_s: float,
-                  start_ns: int) -> Iterator[tuple[int, Sensor, float, int]]:
+    def _schedule(
+        self, sensor: Sensor, duration_s: float, start_ns: int
+    ) -> Iterator[tuple[int, Sensor, float, int]]:
         """Received time, sensor, capture time and stamp of the frames of one camera."""
         rate, phase, offset, delay = self._timing(sensor)
         index, received = 0, start_ns
@@ -182,24 +195,34 @@ class SimulatedRig:
             yield received, sensor, capture, stamp
             index += 1
 
-    def frames(self, duration_s: float,
-               start_stamp_ns: int = START_STAMP_NS) -> Iterator[tuple[Sensor, Frame]]:
+    def frames(
+        self, duration_s: float, start_stamp_ns: int = START_STAMP_NS
+    ) -> Iterator[tuple[Sensor, Frame]]:
         """Frames of both cameras in the order in which they arrive.
+
+        Painting the people takes about a second before the first frame.
 
         Args:
             duration_s: how long the cameras run, `inf` for ever.
             start_stamp_ns: stamp of time 0.
 
         Yields:
-            Sensor and frame; each frame owns its image, except that frames during a shutter event share
-            the one before it.
+            Sensor and frame; each frame owns its image, except that frames during a shutter event
+            share the one before it.
         """
+        if self.config.traffic:
+            self.scene.assets.paint_people()
         last: Array | None = None
-        streams = (self._schedule('rgb', duration_s, start_stamp_ns),
-                   self._schedule('thermal', duration_s, start_stamp_ns))
+        streams = (
+            self._schedule('rgb', duration_s, start_stamp_ns),
+            self._schedule('thermal', duration_s, start_stamp_ns),
+        )
         for received, sensor, capture, stamp in heapq.merge(*streams):
             if sensor == 'rgb':
-                yield sensor, Frame(stamp, RGB_FRAME_ID, self.render_rgb(capture), self.rgb_camera, received)
+                yield (
+                    sensor,
+                    Frame(stamp, RGB_FRAME_ID, self.render_rgb(capture), self.rgb_camera, received),
+                )
                 continue
             if last is None or not self.shutter_closed(capture):
                 last = self.render_thermal(capture)

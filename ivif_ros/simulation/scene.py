@@ -6,16 +6,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from ivif_ros.simulation.assets import Assets
+from ivif_ros.simulation.assets import paint_assets
 from ivif_ros.simulation.camera import Pose
 from ivif_ros.simulation.config import RigConfig
 from ivif_ros.simulation.ground import HALF_WIDTH_M, TILE_M
+from ivif_ros.simulation.groups import Glow, Group, back_to_front
 from ivif_ros.simulation.lighting import Light
 from ivif_ros.simulation.motion import EgoMotion
-from ivif_ros.simulation.street import Glow, Group, Street
+from ivif_ros.simulation.street import Street
 from ivif_ros.simulation.surface import Surface
 from ivif_ros.simulation.traffic import Traffic
 from ivif_ros.types import Array
@@ -54,7 +56,7 @@ class Scene:
         Args:
             config: of the rig.
         """
-        self.assets = Assets(config.seed, config.lighting)
+        self.assets = paint_assets(config.seed, config.lighting)
         self.ego = EgoMotion(config)
         self._street = Street(self.assets, config.seed, config.traffic)
         self._traffic = Traffic(self.assets, config, self.ego)
@@ -79,13 +81,20 @@ class Scene:
         pose = self.ego.pose(t)
         viewer = pose.centre
         first = math.floor((viewer[2] - 10) / TILE_M)
-        blocks = [self._street.block(k) for k in range(first, math.floor((viewer[2] + _FAR_M) / TILE_M) + 1)]
-        groups = [group for block in blocks for group in block.groups
-                  if viewer[2] - 6 < group.z < viewer[2] + _FAR_M]
+        blocks = [
+            self._street.block(k)
+            for k in range(first, math.floor((viewer[2] + _FAR_M) / TILE_M) + 1)
+        ]
+        groups = [
+            group
+            for block in blocks
+            for group in block.groups
+            if viewer[2] - 6 < group.z < viewer[2] + _FAR_M
+        ]
         groups += self._traffic.groups(t, viewer)
         if self._smoke:
             groups += self._clouds(t, viewer)
-        groups.sort(key=lambda group: -group.z)
+        groups = back_to_front(groups, viewer)
         surfaces = self._far(viewer)
         for block in reversed(blocks):
             surfaces.extend(block.walls)
@@ -106,17 +115,25 @@ class Scene:
 
     def _far(self, viewer: Array) -> list[Surface]:
         """Sky and skyline keep their distance from the rig."""
-        sky = Surface(self.assets.sky, viewer + (-2600.0, -1900.0, 2000.0), np.array([5200.0, 0, 0]),
-                      np.array([0, 1960.0, 0]))
-        line = Surface(self.assets.skyline, np.array([viewer[0] - 120, -26.0, viewer[2] + 165]),
-                       np.array([240.0, 0, 0]), np.array([0, 26.5, 0]))
+        sky = Surface(
+            self.assets.sky,
+            viewer + np.array([-2600.0, -1900.0, 2000.0]),
+            np.array([5200.0, 0, 0]),
+            np.array([0, 1960.0, 0]),
+        )
+        line = Surface(
+            self.assets.skyline,
+            np.array([viewer[0] - 120, -26.0, viewer[2] + 165]),
+            np.array([240.0, 0, 0]),
+            np.array([0, 26.5, 0]),
+        )
         return [sky, line]
 
     def _ground(self, viewer: Array) -> list[Surface]:
         """Strips of the road around and ahead of the rig, farthest first."""
         out = []
         edges = [float(viewer[2]) + band for band in _BANDS_M]
-        for low, high in reversed(list(zip(edges, edges[1:]))):
+        for low, high in reversed(list(pairwise(edges))):
             for tile in range(math.floor(high / TILE_M), math.floor(low / TILE_M) - 1, -1):
                 # Row 0 of the texture lies at the far end of the tile.
                 far = min(1.0, (high - tile * TILE_M) / TILE_M)
@@ -124,28 +141,37 @@ class Scene:
                 if far <= near:
                     continue
                 polygon = np.array([[0, 1 - far], [1, 1 - far], [1, 1 - near], [0, 1 - near]])
-                out.append(Surface(
-                    self.assets.ground, np.array([-HALF_WIDTH_M, 0, (tile + 1) * TILE_M]),
-                    np.array([2 * HALF_WIDTH_M, 0, 0]), np.array([0, 0, -TILE_M]), polygon))
+                out.append(
+                    Surface(
+                        self.assets.ground,
+                        np.array([-HALF_WIDTH_M, 0, (tile + 1) * TILE_M]),
+                        np.array([2 * HALF_WIDTH_M, 0, 0]),
+                        np.array([0, 0, -TILE_M]),
+                        polygon,
+                    )
+                )
         return out
 
     def _clouds(self, t: float, viewer: Array) -> list[Group]:
         """Smoke that drifts across the street from the right, puff after puff."""
         out = []
-        period, life = 0.9, 11.0
+        period, life = 1.2, 10.0
         for index in range(math.ceil((t - life) / period), math.floor(t / period) + 1):
             age = t - index * period
             turn = (index * 2654435761 + self._seed) % 1000 / 1000
             x = 6.0 - 1.1 * age + 1.5 * turn
             z = float(self.ego.distance(index * period)) + self._travel(age) + 9.0 + 12.0 * turn
             size = 2.2 + 0.75 * age
-            surface = Surface(self.assets.smoke[index % 3],
-                              np.array([x - size * 0.75, -0.3 - size - 0.12 * age, z]),
-                              np.array([size * 1.5, 0, 0]), np.array([0, size, 0]), smoke=True)
+            surface = Surface(
+                self.assets.smoke[index % 3],
+                np.array([x - size * 0.75, 0.35 * size - size - 0.05 * age, z]),
+                np.array([size * 1.5, 0, 0]),
+                np.array([0, size, 0]),
+                smoke=True,
+            )
             out.append(Group(z, x, (surface,)))
         return out
 
     def _travel(self, age: float) -> float:
         """The plume follows the rig, so that it stays in view."""
         return 0.85 * age * max(0.0, self.ego.distance(1.0) - self.ego.distance(0.0))
-

@@ -34,7 +34,7 @@ class ColourSensor:
         self._seed = config.seed
         width, height = config.rgb_size
         y, x = np.mgrid[:height, :width].astype(np.float32)
-        square = ((x - width / 2) ** 2 + (y - height / 2) ** 2) / (width ** 2 / 4 + height ** 2 / 4)
+        square = ((x - width / 2) ** 2 + (y - height / 2) ** 2) / (width**2 / 4 + height**2 / 4)
         # Natural vignetting (cos^4) of a wide lens; bytes are square roots of light.
         falloff = np.sqrt((1 + 0.28 * square) ** -2.0)
         self._vignette = cv2.merge([np.rint(falloff * 255).astype(np.uint8)] * 3)
@@ -57,15 +57,16 @@ class ColourSensor:
         """Turn encoded radiance behind the lens into the picture.
 
         Args:
-            raw: (H, W, 3) uint8 encoded radiance.
+            raw: (H, W, 4) uint8 encoded radiance; the last channel means nothing.
             t: time in seconds, chooses the noise.
 
         Returns:
             (H, W, 3) uint8 BGR.
         """
-        image = cv2.multiply(raw, self._vignette, scale=1 / 255)
+        colour = cv2.cvtColor(raw, cv2.COLOR_BGRA2BGR)
+        image = cv2.multiply(colour, self._vignette, scale=1 / 255)
         dy, dx, swap = generator(self._seed, 42, _instant(t)).integers(0, (_MARGIN, _MARGIN, 2))
-        window = np.s_[dy:dy + image.shape[0], dx:dx + image.shape[1]]
+        window = np.s_[dy : dy + image.shape[0], dx : dx + image.shape[1]]
         up, down = (self._up, self._down) if swap else (self._down, self._up)
         cv2.add(image, up[window], image)
         cv2.subtract(image, down[window], image)
@@ -91,10 +92,12 @@ class ThermalSensor:
         columns = rng.standard_normal((1, width), np.float32) * np.float32(0.9 * config.netd_k)
         pixels = rng.standard_normal((height, width), np.float32) * np.float32(0.6 * config.netd_k)
         y, x = np.mgrid[:height, :width].astype(np.float32)
-        square = ((x - width / 2) ** 2 + (y - height / 2) ** 2) / (width ** 2 / 4 + height ** 2 / 4)
+        square = ((x - width / 2) ** 2 + (y - height / 2) ** 2) / (width**2 / 4 + height**2 / 4)
         # The lens barrel radiates into the corners.
         self._pattern = columns + pixels + 0.25 * square
-        self._growing = rng.standard_normal((1, width), np.float32) * np.float32(0.5 * config.netd_k)
+        self._growing = rng.standard_normal((1, width), np.float32) * np.float32(
+            0.5 * config.netd_k
+        )
         self._phase = float(rng.uniform(0, 6.28))
 
     def expose(self, celsius: Array, t: float) -> Array:
@@ -109,7 +112,7 @@ class ThermalSensor:
         """
         image = cv2.GaussianBlur(celsius, (3, 3), 0.45)
         dy, dx = generator(self._seed, 44, _instant(t)).integers(0, (_MARGIN, _MARGIN))
-        image += self._noise[dy:dy + image.shape[0], dx:dx + image.shape[1]]
+        image += self._noise[dy : dy + image.shape[0], dx : dx + image.shape[1]]
         image += self._pattern
         image += self._growing * np.float32(np.sin(0.05 * t + self._phase))
         drift = 0.3 * np.sin(0.021 * t + self._phase)

@@ -11,56 +11,14 @@ import numpy as np
 
 from ivif_ros.simulation.assets import HEDGE_M, Assets
 from ivif_ros.simulation.backdrop import LAMP_M, SIGN_M, TREE_M
-from ivif_ros.simulation.ground import (
-    CROSSING_M, HALF_WIDTH_M, ROAD_M, TILE_M, lamp_light_at, lamp_places)
+from ivif_ros.simulation.ground import CROSSING_M, ROAD_M, TILE_M, lamp_light_at, lamp_places
+from ivif_ros.simulation.groups import CAR, Glow, Group, billboard, on_ground, vehicle_surfaces
 from ivif_ros.simulation.noise import generator
-from ivif_ros.simulation.surface import Surface, Texture
-from ivif_ros.simulation.vehicles import Vehicle
+from ivif_ros.simulation.surface import Surface
 from ivif_ros.types import Array
 
 FACADE_M = 9.6
 """Distance of the facades from the centre line in metres."""
-PERSON, BICYCLE, CAR = 0, 1, 2
-CLASS_NAMES = {PERSON: 'person', BICYCLE: 'bicycle', CAR: 'car'}
-"""Class ids of the truth (as in COCO)."""
-
-
-@dataclass(frozen=True)
-class Glow:
-    """A point of light and the halo that it makes in the lens.
-
-    Attributes:
-        position: world metres.
-        colour: BGR, 0..1.
-        power: 1 for a street lamp.
-        facing: -1 shines towards the rig (seen from smaller z), 1 away from it, 0 all round.
-    """
-
-    position: tuple[float, float, float]
-    colour: tuple[float, float, float]
-    power: float
-    facing: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Group:
-    """Things that are drawn together, ordered among the others by depth.
-
-    Attributes:
-        z: world depth for the painter's order in metres.
-        x: middle of the group.
-        surfaces: in painter's order.
-        shadows: lie on the ground, drawn before everything that stands on it.
-        glows: lights.
-        class_of: class of each object id in the surfaces.
-    """
-
-    z: float
-    x: float
-    surfaces: tuple[Surface, ...]
-    shadows: tuple[Surface, ...] = ()
-    glows: tuple[Glow, ...] = ()
-    class_of: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,60 +34,6 @@ class Block:
     walls: tuple[Surface, ...]
     ground: tuple[Surface, ...]
     groups: tuple[Group, ...]
-
-
-def billboard(texture: Texture, x: float, z: float, size_m: tuple[float, float], *, mirror: bool = False,
-              anchor: float = 0.5, gain: tuple[float, float, float] = (1.0, 1.0, 1.0),
-              object_id: int = 0, base_y: float = 0.0) -> Surface:
-    """A plane that stands upright across the street.
-
-    Args:
-        texture: picture.
-        x, z: foot in world metres.
-        size_m: width, height.
-        mirror: swap left and right.
-        anchor: where in the width the foot is, 0 left to 1 right of the unmirrored picture.
-        gain: BGR light on it.
-        object_id: for the truth.
-        base_y: height of the lower edge above the ground, negative is up.
-    """
-    width, height = size_m
-    sign = -1.0 if mirror else 1.0
-    return Surface(texture, np.array([x - sign * anchor * width, base_y - height, z]),
-                   np.array([sign * width, 0.0, 0.0]), np.array([0.0, height, 0.0]), gain=gain,
-                   object_id=object_id)
-
-
-def on_ground(texture: Texture, x: float, z: float, width: float, length: float,
-              shade: bool = True) -> Surface:
-    """A plane that lies on the road, centred at x, z."""
-    return Surface(texture, np.array([x - width / 2, 0.0, z + length / 2]), np.array([width, 0.0, 0.0]),
-                   np.array([0.0, 0.0, -length]), shade=shade)
-
-
-def vehicle_surfaces(vehicle: Vehicle, x: float, z: float, towards: bool, viewer: Array,
-                     gain: tuple[float, float, float], object_id: int) -> tuple[Surface, ...]:
-    """Panels of a vehicle that face the viewer.
-
-    Args:
-        vehicle: model.
-        x, z: middle of the rear bumper, or of the front bumper when it comes towards the rig.
-        towards: it drives against the direction of the rig.
-        viewer: (3,) world position for the culling of back faces.
-        gain: BGR light on it.
-        object_id: for the truth.
-    """
-    turn = np.array([-1.0, 1.0, -1.0]) if towards else np.ones(3)
-    base = np.array([x, 0.0, z + (vehicle.body.length if towards else 0.0)])
-    edges = vehicle.edges * turn
-    origins, rights, downs = edges[0] + base, edges[1], edges[2]
-    # Texture rows run down and columns right as seen from outside: the normals point inwards.
-    facing = ((vehicle.normals * turn) * (origins - viewer)).sum(1) > 0
-    middle = origins + (rights + downs) / 2 - viewer
-    order = np.argsort(-(middle * middle).sum(1))
-    return tuple(Surface(vehicle.panels[k].texture, origins[k], rights[k], downs[k],
-                         vehicle.panels[k].polygon, gain, object_id=object_id)
-                 for k in order.tolist() if facing[k])
 
 
 def _bare_wall(side: int, x: float, height: float, before: tuple[float, float]) -> list[Array]:
@@ -193,15 +97,20 @@ class Street:
                 if rng.random() < 0.42 * self._traffic:
                     car = int(rng.integers(len(self._assets.parked)))
                     z = start + 1.0 + bay * 6.0 + float(rng.uniform(0.6, 1.1))
-                    groups.append(self._parked(car, side, z, 1_000_000 + index * 100 + side * 20 + bay))
+                    groups.append(
+                        self._parked(car, side, z, 1_000_000 + index * 100 + side * 20 + bay)
+                    )
         ground = []
         if rng.random() < 0.6:
-            ground.append(on_ground(self._assets.crossing, 0.0, start + 24.0, *CROSSING_M, shade=False))
+            ground.append(
+                on_ground(self._assets.crossing, 0.0, start + 24.0, *CROSSING_M, shade=False)
+            )
         walls.sort(key=lambda pair: -pair[0])
         return Block(tuple(surface for _, surface in walls), tuple(ground), tuple(groups))
 
-    def _row_of_houses(self, index: int, side: int, walls: list[tuple[float, Surface]],
-                       groups: list[Group]) -> None:
+    def _row_of_houses(
+        self, index: int, side: int, walls: list[tuple[float, Surface]], groups: list[Group]
+    ) -> None:
         """Fill one side of a block with facades; gaps get a hedge."""
         rng = generator(self._seed, 22, index, side)
         assets = self._assets
@@ -213,8 +122,13 @@ class Street:
                 gap = float(rng.uniform(4, 7))
                 hedge = assets.hedges[int(rng.integers(2))]
                 place = z + gap / 2
-                groups.append(Group(place, side * 9.0, (billboard(
-                    hedge, side * (FACADE_M + 1.5), place, HEDGE_M),)))
+                groups.append(
+                    Group(
+                        place,
+                        side * 9.0,
+                        (billboard(hedge, side * (FACADE_M + 1.5), place, HEDGE_M),),
+                    )
+                )
                 z += gap
                 before = (x_open, 0.0)
                 continue
@@ -229,14 +143,34 @@ class Street:
             near = z + length if side > 0 else z
             # The sun shines on the houses opposite to it; the others and the ends lie in the shade.
             sunny = 0.5 if assets.sun_side == 0 else float(assets.sun_side == -side)
-            walls.append((z + 0.5, Surface(
-                house.front, np.array([x, -house.height_m, near]), -side * edge,
-                np.array([0, house.height_m, 0]), polygon, assets.wall_gain(sunny),
-                assets.light.sun_k * 0.8 * sunny)))
-            walls.extend((z, Surface(house.end, np.array([x if side > 0 else x - 10.0, -house.height_m, z]),
-                                     np.array([10.0, 0, 0]), np.array([0, house.height_m, 0]), part,
-                                     assets.wall_gain(0.5 if assets.sun_side == 0 else 0.0)))
-                         for part in _bare_wall(side, x, house.height_m, before))
+            walls.append(
+                (
+                    z + 0.5,
+                    Surface(
+                        house.front,
+                        np.array([x, -house.height_m, near]),
+                        -side * edge,
+                        np.array([0, house.height_m, 0]),
+                        polygon,
+                        assets.wall_gain(sunny),
+                        assets.light.sun_k * 0.8 * sunny,
+                    ),
+                )
+            )
+            walls.extend(
+                (
+                    z,
+                    Surface(
+                        house.end,
+                        np.array([x if side > 0 else x - 10.0, -house.height_m, z]),
+                        np.array([10.0, 0, 0]),
+                        np.array([0, house.height_m, 0]),
+                        part,
+                        assets.wall_gain(0.5 if assets.sun_side == 0 else 0.0),
+                    ),
+                )
+                for part in _bare_wall(side, x, house.height_m, before)
+            )
             before = (x, house.height_m)
             z += length
 
@@ -247,13 +181,17 @@ class Street:
     def _lamp(self, x: float, z: float) -> Group:
         """Street lamp with its arm over the road."""
         left = x < 0
-        surface = billboard(self._assets.lamp, x, z, LAMP_M, mirror=not left, anchor=0.2 / LAMP_M[0])
+        surface = billboard(
+            self._assets.lamp, x, z, LAMP_M, mirror=not left, anchor=0.2 / LAMP_M[0]
+        )
         glows: tuple[Glow, ...] = ()
         light = self._assets.light
         if light.lights_on:
             peak = max(light.lamp)
             tone = tuple(float(c / peak) for c in light.lamp)
-            glows = (Glow((x + (1.5 if left else -1.5), -6.65, z), (tone[0], tone[1], tone[2]), 1.0),)
+            glows = (
+                Glow((x + (1.5 if left else -1.5), -6.65, z), (tone[0], tone[1], tone[2]), 1.0),
+            )
         return Group(z, x, (surface,), glows=glows)
 
     def _tree(self, rng: np.random.Generator, side: int, z: float) -> Group:
@@ -261,15 +199,22 @@ class Street:
         assets = self._assets
         x = side * (ROAD_M + 1.3 + float(rng.uniform(0, 0.8)))
         size = float(rng.uniform(0.75, 1.1))
-        surface = billboard(assets.trees[int(rng.integers(len(assets.trees)))], x, z,
-                            (TREE_M[0] * size, TREE_M[1] * size), mirror=bool(rng.random() < 0.5))
+        surface = billboard(
+            assets.trees[int(rng.integers(len(assets.trees)))],
+            x,
+            z,
+            (TREE_M[0] * size, TREE_M[1] * size),
+            mirror=bool(rng.random() < 0.5),
+        )
         return Group(z, x, (surface,), (on_ground(assets.shadow, x, z, 2.2, 1.6),))
 
     def _sign(self, rng: np.random.Generator, side: int, z: float) -> Group:
         """Traffic sign at the kerb."""
         assets = self._assets
         x = side * (ROAD_M + 0.4)
-        return Group(z, x, (billboard(assets.signs[int(rng.integers(len(assets.signs)))], x, z, SIGN_M),))
+        return Group(
+            z, x, (billboard(assets.signs[int(rng.integers(len(assets.signs)))], x, z, SIGN_M),)
+        )
 
     def _parked(self, car: int, side: int, z: float, object_id: int) -> Group:
         """Parked vehicle; on the left side it faces the rig."""
@@ -280,6 +225,20 @@ class Street:
         # Culling needs the lane only: the rig passes between the two rows.
         viewer = np.array([1.75, -1.5, z - 8.0])
         surfaces = vehicle_surfaces(vehicle, x, z, side < 0, viewer, gain, object_id)
-        shadow = on_ground(assets.cold_shadow, x, z + vehicle.body.length / 2,
-                           vehicle.body.width + 0.5, vehicle.body.length + 0.6)
-        return Group(z, x, surfaces, (shadow,), class_of=((object_id, CAR),))
+        shadow = on_ground(
+            assets.cold_shadow,
+            x,
+            z + vehicle.body.length / 2,
+            vehicle.body.width + 0.5,
+            vehicle.body.length + 0.6,
+        )
+        return Group(
+            z,
+            x,
+            surfaces,
+            (shadow,),
+            (),
+            ((object_id, CAR),),
+            vehicle.body.length,
+            vehicle.body.width,
+        )

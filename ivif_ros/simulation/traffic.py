@@ -9,17 +9,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
-
 from ivif_ros.simulation.assets import Assets
+from ivif_ros.simulation.bicycles import BICYCLE_M, BICYCLE_REAR_M
 from ivif_ros.simulation.config import RigConfig
 from ivif_ros.simulation.ground import ROAD_M, lamp_light_at
+from ivif_ros.simulation.groups import (
+    BICYCLE,
+    CAR,
+    PERSON,
+    Glow,
+    Group,
+    billboard,
+    on_ground,
+    vehicle_surfaces,
+)
 from ivif_ros.simulation.motion import LANE_M, EgoMotion
 from ivif_ros.simulation.noise import generator
-from ivif_ros.simulation.people import (
-    BICYCLE_M, BICYCLE_REAR_M, PERSON_M, STRIDE_M)
-from ivif_ros.simulation.street import (
-    BICYCLE, CAR, PERSON, Glow, Group, billboard, on_ground, vehicle_surfaces)
+from ivif_ros.simulation.people import PERSON_M, STRIDE_M
 from ivif_ros.simulation.vehicles import Vehicle
 from ivif_ros.types import Array
 
@@ -46,8 +52,12 @@ class Stream:
     share: float
 
 
-WALKERS = (Stream(1, ROAD_M + 2.6, 1.25, 11.0, 0.6), Stream(2, ROAD_M + 1.0, -1.35, 13.0, 0.6),
-           Stream(3, -ROAD_M - 1.0, 1.4, 12.0, 0.5), Stream(4, -ROAD_M - 2.6, -1.2, 10.0, 0.6))
+WALKERS = (
+    Stream(1, ROAD_M + 2.6, 1.25, 11.0, 0.6),
+    Stream(2, ROAD_M + 1.0, -1.35, 13.0, 0.6),
+    Stream(3, -ROAD_M - 1.0, 1.4, 12.0, 0.5),
+    Stream(4, -ROAD_M - 2.6, -1.2, 10.0, 0.6),
+)
 CYCLISTS = (Stream(5, 3.0, 4.2, 38.0, 0.5), Stream(6, -3.1, -4.6, 46.0, 0.5))
 ONCOMING = Stream(7, -LANE_M, -8.0, 58.0, 0.65)
 
@@ -89,14 +99,24 @@ class Traffic:
                 out.append(self._cyclist(stream, index, z, luck, t, viewer))
         for index, z, luck in self._members(ONCOMING, t, viewer):
             car = self._assets.running[int(luck[2] * len(self._assets.running))]
-            out.append(self._vehicle(car, -LANE_M + 0.3 * (luck[3] - 0.5), z, True, viewer,
-                                     ONCOMING.number * 100_000 + index % 100_000, 1.0))
+            out.append(
+                self._vehicle(
+                    car,
+                    -LANE_M + 0.3 * (luck[3] - 0.5),
+                    z,
+                    True,
+                    viewer,
+                    ONCOMING.number * 100_000 + index % 100_000,
+                    1.0,
+                )
+            )
         out.extend(self._ahead(t, viewer))
         out.extend(self._crossing(t, viewer))
         return out
 
-    def _members(self, stream: Stream, t: float,
-                 viewer: Array) -> Iterator[tuple[int, float, tuple[float, ...]]]:
+    def _members(
+        self, stream: Stream, t: float, viewer: Array
+    ) -> Iterator[tuple[int, float, tuple[float, ...]]]:
         """Index, world z and random numbers of the members of a stream within sight."""
         moved = stream.speed * t
         first = math.floor((viewer[2] - 6 - moved) / stream.gap) - 1
@@ -110,30 +130,64 @@ class Traffic:
     def _gain(self, x: float, z: float, viewer: Array) -> tuple[float, float, float]:
         """Light of lamps and of the rig's headlights on something upright."""
         ahead = max(z - viewer[2], 2.0)
-        beam = math.exp(-((x - viewer[0] - 0.3) / (0.22 * ahead + 1.0)) ** 2)
+        beam = math.exp(-(((x - viewer[0] - 0.3) / (0.22 * ahead + 1.0)) ** 2))
         lamp = 0.6 * lamp_light_at(x, z)
-        return self._assets.gain(lamp, beam * min(2.5, (10.0 / ahead) ** 2), self._assets.sun_at(x, z))
+        return self._assets.gain(
+            lamp, beam * min(2.5, (10.0 / ahead) ** 2), self._assets.sun_at(x, z)
+        )
 
-    def _walker(self, stream: Stream, index: int, z: float, luck: tuple[float, ...], t: float,
-                viewer: Array) -> Group:
+    def _walker(
+        self, stream: Stream, index: int, z: float, luck: tuple[float, ...], t: float, viewer: Array
+    ) -> Group:
         """Somebody on the pavement."""
         x = stream.x + 1.1 * (luck[2] - 0.5) + 0.15 * math.sin(0.4 * t + 6 * luck[3])
         phase = abs(stream.speed) * t / STRIDE_M + luck[4]
         view = 'back' if stream.speed > 0 else 'front'
-        return self._person(stream.number * 100_000 + index % 100_000, x, z, int(luck[5] * 997), phase,
-                            view, 0.9 + 0.18 * luck[6], False, viewer)
+        return self._person(
+            stream.number * 100_000 + index % 100_000,
+            x,
+            z,
+            int(luck[5] * 997),
+            phase,
+            view,
+            0.9 + 0.18 * luck[6],
+            False,
+            viewer,
+        )
 
-    def _person(self, object_id: int, x: float, z: float, look: int, phase: float, view: str,
-                size: float, mirror: bool, viewer: Array) -> Group:
+    def _person(
+        self,
+        object_id: int,
+        x: float,
+        z: float,
+        look: int,
+        phase: float,
+        view: str,
+        size: float,
+        mirror: bool,
+        viewer: Array,
+    ) -> Group:
         """One walking person."""
-        surface = billboard(self._assets.walker(look, phase, view), x, z,
-                            (PERSON_M[0] * size, PERSON_M[1] * size), mirror=mirror,
-                            gain=self._gain(x, z, viewer), object_id=object_id)
-        return Group(z, x, (surface,), (on_ground(self._assets.shadow, x, z, 0.9, 0.7),),
-                     class_of=((object_id, PERSON),))
+        surface = billboard(
+            self._assets.walker(look, phase, view),
+            x,
+            z,
+            (PERSON_M[0] * size, PERSON_M[1] * size),
+            mirror=mirror,
+            gain=self._gain(x, z, viewer),
+            object_id=object_id,
+        )
+        return Group(
+            z,
+            x,
+            (surface,),
+            (on_ground(self._assets.shadow, x, z, 0.9, 0.7),),
+            class_of=((object_id, PERSON),),
+        )
 
-    def _cyclist(self, stream: Stream, index: int, z: float, luck: tuple[float, ...], t: float,
-                 viewer: Array) -> Group:
+    def _cyclist(
+        self, stream: Stream, index: int, z: float, luck: tuple[float, ...], t: float, viewer: Array
+    ) -> Group:
         """Somebody who rides along the road."""
         x = stream.x + 0.5 * (luck[2] - 0.5)
         phase = abs(stream.speed) * t / 4.5 + luck[4]
@@ -142,15 +196,34 @@ class Traffic:
         object_id = stream.number * 100_000 + 2 * (index % 50_000)
         lamps: tuple[Glow, ...] = ()
         if self._assets.light.lights_on:
-            lamps = ((Glow((x, -0.72, z), (0.1, 0.1, 1.0), 0.10),) if stream.speed > 0 else
-                     (Glow((x, -0.95, z), (1.0, 1.0, 0.95), 0.35),))
-        surfaces = (billboard(rider, x, z, BICYCLE_REAR_M, gain=gain, object_id=object_id + 1),
-                    billboard(bike, x, z - 0.01, BICYCLE_REAR_M, gain=gain, object_id=object_id))
-        return Group(z, x, surfaces, (on_ground(self._assets.shadow, x, z, 0.8, 1.8),), lamps,
-                     ((object_id, BICYCLE), (object_id + 1, PERSON)))
+            lamps = (
+                (Glow((x, -0.72, z), (0.1, 0.1, 1.0), 0.10),)
+                if stream.speed > 0
+                else (Glow((x, -0.95, z), (1.0, 1.0, 0.95), 0.35),)
+            )
+        surfaces = (
+            billboard(rider, x, z, BICYCLE_REAR_M, gain=gain, object_id=object_id + 1),
+            billboard(bike, x, z - 0.01, BICYCLE_REAR_M, gain=gain, object_id=object_id),
+        )
+        return Group(
+            z,
+            x,
+            surfaces,
+            (on_ground(self._assets.shadow, x, z, 0.8, 1.8),),
+            lamps,
+            ((object_id, BICYCLE), (object_id + 1, PERSON)),
+        )
 
-    def _vehicle(self, vehicle: Vehicle, x: float, z: float, towards: bool, viewer: Array,
-                 object_id: int, beam: float) -> Group:
+    def _vehicle(
+        self,
+        vehicle: Vehicle,
+        x: float,
+        z: float,
+        towards: bool,
+        viewer: Array,
+        object_id: int,
+        beam: float,
+    ) -> Group:
         """A vehicle that drives."""
         body = vehicle.body
         gain = self._gain(x, z, viewer)
@@ -161,11 +234,18 @@ class Traffic:
             sign = -1.0 if towards else 1.0
             colour = (0.92, 1.0, 1.0) if towards else (0.08, 0.06, 1.0)
             base_z = z + (body.length if towards else 0.0)
-            glows = tuple(Glow((x + sign * float(p[0]), float(p[1]), base_z + sign * float(p[2])), colour,
-                               1.5 * beam if towards else 0.42) for p in lamps)
-        shadow = on_ground(self._assets.warm_shadow, x, z + body.length / 2, body.width + 0.5,
-                           body.length + 0.6)
-        return Group(z, x, surfaces, (shadow,), glows, ((object_id, CAR),))
+            glows = tuple(
+                Glow(
+                    (x + sign * float(p[0]), float(p[1]), base_z + sign * float(p[2])),
+                    colour,
+                    1.5 * beam if towards else 0.42,
+                )
+                for p in lamps
+            )
+        shadow = on_ground(
+            self._assets.warm_shadow, x, z + body.length / 2, body.width + 0.5, body.length + 0.6
+        )
+        return Group(z, x, surfaces, (shadow,), glows, ((object_id, CAR),), body.length, body.width)
 
     def _ahead(self, t: float, viewer: Array) -> list[Group]:
         """The vehicle that drives ahead of the rig, or none at a stand."""
@@ -201,13 +281,46 @@ class Traffic:
             if rides:
                 bike, rider = self._assets.rider(int(luck[6] * 997), phase, True)
                 gain = self._gain(x, z, viewer)
-                out.append(Group(z, x, (
-                    billboard(bike, x, z, BICYCLE_M, gain=gain, mirror=not right, object_id=object_id),
-                    billboard(rider, x, z - 0.01, BICYCLE_M, gain=gain, mirror=not right,
-                              object_id=object_id + 1)),
-                    (on_ground(self._assets.shadow, x, z, 2.0, 0.7),),
-                    class_of=((object_id, BICYCLE), (object_id + 1, PERSON))))
+                out.append(
+                    Group(
+                        z,
+                        x,
+                        (
+                            billboard(
+                                bike,
+                                x,
+                                z,
+                                BICYCLE_M,
+                                gain=gain,
+                                mirror=not right,
+                                object_id=object_id,
+                            ),
+                            billboard(
+                                rider,
+                                x,
+                                z - 0.01,
+                                BICYCLE_M,
+                                gain=gain,
+                                mirror=not right,
+                                object_id=object_id + 1,
+                            ),
+                        ),
+                        (on_ground(self._assets.shadow, x, z, 2.0, 0.7),),
+                        class_of=((object_id, BICYCLE), (object_id + 1, PERSON)),
+                    )
+                )
             else:
-                out.append(self._person(object_id, x, z, int(luck[6] * 997), phase, 'side',
-                                        0.9 + 0.18 * luck[7], not right, viewer))
+                out.append(
+                    self._person(
+                        object_id,
+                        x,
+                        z,
+                        int(luck[6] * 997),
+                        phase,
+                        'side',
+                        0.9 + 0.18 * luck[7],
+                        not right,
+                        viewer,
+                    )
+                )
         return out

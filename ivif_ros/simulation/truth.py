@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from ivif_ros.simulation.camera import Lens, Pose
+from ivif_ros.simulation.groups import CLASS_NAMES
 from ivif_ros.simulation.painter import solid_mask
 from ivif_ros.simulation.scene import Instant
-from ivif_ros.simulation.street import CLASS_NAMES
 from ivif_ros.simulation.surface import Placed, place
 from ivif_ros.types import Array
 
@@ -22,8 +22,8 @@ class TrueBoxes:
     """People and vehicles in the colour image.
 
     Attributes:
-        boxes: (n, 4) float32 x0, y0, x1, y1 in raw RGB pixels around all of the object that lies in the
-            image, hidden parts included.
+        boxes: (n, 4) float32 x0, y0, x1, y1 in raw RGB pixels around all of the object that lies in
+            the image, hidden parts included.
         class_ids: (n,) int64, see names.
         visibility: (n,) float32, share of its pixels in the image that nothing hides.
         object_ids: (n,) int64, the same for the same object at all times.
@@ -67,9 +67,7 @@ def visible_layers(instant: Instant, lens: Lens, pose: Pose) -> Layers:
     for number, one in enumerate(placed):
         x0, y0, x1, y1 = one.box
         canvas[y0:y1, x0:x1][solid_mask(one)] = number
-    index = cv2.remap(canvas.astype(np.float32), lens.canvas_xy, None, cv2.INTER_NEAREST,
-                      borderMode=cv2.BORDER_CONSTANT, borderValue=-1)
-    return Layers(np.rint(index).astype(np.int32), placed)
+    return Layers(lens.sample(canvas), placed)
 
 
 def depth_map(layers: Layers, lens: Lens, pose: Pose) -> Array:
@@ -93,8 +91,9 @@ def depth_map(layers: Layers, lens: Lens, pose: Pose) -> Array:
     return depth
 
 
-def correspondence(depth: Array, rgb: Lens, thermal: Lens, thermal_from_rgb: Array,
-                   thermal_depth: Array | None) -> Array:
+def correspondence(
+    depth: Array, rgb: Lens, thermal: Lens, thermal_from_rgb: Array, thermal_depth: Array | None
+) -> Array:
     """Thermal pixel of each RGB pixel.
 
     Args:
@@ -102,8 +101,8 @@ def correspondence(depth: Array, rgb: Lens, thermal: Lens, thermal_from_rgb: Arr
         rgb: lens of the colour camera.
         thermal: lens of the thermal camera.
         thermal_from_rgb: (4, 4), X_thermal = T @ X_rgb.
-        thermal_depth: (h, w) depth of the raw thermal pixels; where given, RGB pixels whose point the
-            thermal camera cannot see for something nearer are NaN.
+        thermal_depth: (h, w) depth of the raw thermal pixels; where given, RGB pixels whose point
+            the thermal camera cannot see for something nearer are NaN.
 
     Returns:
         (H, W, 2) float32 raw thermal x, y with distortion; NaN outside the thermal image or hidden.
@@ -127,7 +126,9 @@ def correspondence(depth: Array, rgb: Lens, thermal: Lens, thermal_from_rgb: Arr
         row = np.clip(np.rint(xy[good][:, 1]).astype(int), 0, height - 1)
         here = moved[..., 2][good]
         # Slanted planes change depth within a pixel: compare with the farthest neighbour.
-        reach = cv2.dilate(np.nan_to_num(thermal_depth, nan=1e9).astype(np.float32), np.ones((3, 3)))
+        reach = cv2.dilate(
+            np.nan_to_num(thermal_depth, nan=1e9).astype(np.float32), np.ones((3, 3))
+        )
         seen = here <= reach[row, column] * 1.02 + 0.1
         good[good] = seen
     xy[~good] = np.nan
@@ -153,16 +154,27 @@ def boxes(instant: Instant, layers: Layers, lens: Lens) -> TrueBoxes:
             if one.surface.object_id == key:
                 x0, y0, x1, y1 = one.box
                 alone[y0:y1, x0:x1][solid_mask(one)] = 1
-        raw = cv2.remap(alone, lens.canvas_xy, None, cv2.INTER_NEAREST)
+        raw = lens.sample(alone)
         x, y, w, h = cv2.boundingRect(raw)
         total = int(raw.sum())
         if total < 6:
             continue
         # Pixel centres are integers, so a box reaches half a pixel beyond its outer pixels.
-        rows.append((max(x - 0.5, -0.5), max(y - 0.5, -0.5), min(x + w - 0.5, width - 0.5),
-                     min(y + h - 0.5, height - 0.5)))
+        rows.append(
+            (
+                max(x - 0.5, -0.5),
+                max(y - 0.5, -0.5),
+                min(x + w - 0.5, width - 0.5),
+                min(y + h - 0.5, height - 0.5),
+            )
+        )
         kinds.append(instant.class_of[key])
         shares.append(float((shown == key).sum()) / total)
         ids.append(key)
-    return TrueBoxes(np.array(rows, np.float32).reshape(-1, 4), np.array(kinds, np.int64),
-                     np.array(shares, np.float32), np.array(ids, np.int64), dict(CLASS_NAMES))
+    return TrueBoxes(
+        np.array(rows, np.float32).reshape(-1, 4),
+        np.array(kinds, np.int64),
+        np.array(shares, np.float32),
+        np.array(ids, np.int64),
+        dict(CLASS_NAMES),
+    )

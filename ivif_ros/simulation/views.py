@@ -1,6 +1,6 @@
 # Copyright 2026 ivif_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""One camera looks at one instant: from the painter's order to the light or heat behind its lens."""
+"""One camera looks at one instant: from painter's order to light or heat behind its lens."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import numpy as np
 
 from ivif_ros.simulation.camera import Lens, Pose
 from ivif_ros.simulation.config import RigConfig
+from ivif_ros.simulation.groups import Glow
 from ivif_ros.simulation.lighting import Light
 from ivif_ros.simulation.painter import paint_thermal, paint_visible
 from ivif_ros.simulation.radiance import FULL, encode
 from ivif_ros.simulation.scene import Instant
-from ivif_ros.simulation.street import FACADE_M, Glow
+from ivif_ros.simulation.street import FACADE_M
 from ivif_ros.simulation.surface import place
 from ivif_ros.types import Array
 
@@ -41,7 +42,9 @@ def corridor_depth(lens: Lens, height_m: float, x: float) -> Array:
     width, height = lens.canvas_size
     matrix = lens.canvas_matrix
     right = (np.arange(width, dtype=np.float32) - matrix[0, 2]) / matrix[0, 0]
-    down = (np.arange(height, dtype=np.float32) - matrix[1, 2]) / matrix[1, 1] + math.tan(math.radians(1.2))
+    down = (np.arange(height, dtype=np.float32) - matrix[1, 2]) / matrix[1, 1] + math.tan(
+        math.radians(1.2)
+    )
     floor = height_m / np.maximum(down, 1e-3)
     side = np.where(right > 0, FACADE_M - x, FACADE_M + x) / np.maximum(np.abs(right), 1e-3)
     depth: Array = np.minimum(np.minimum(floor[:, None], side[None, :]), 400).astype(np.float32)
@@ -77,20 +80,23 @@ class ColourView:
         width, height = lens.canvas_size
         self._beam: Array | None = None
         if light.lights_on:
-            right = (np.arange(width, dtype=np.float32) - lens.canvas_matrix[0, 2]) / lens.canvas_matrix[0, 0]
+            right = (
+                np.arange(width, dtype=np.float32) - lens.canvas_matrix[0, 2]
+            ) / lens.canvas_matrix[0, 0]
             side = right[None, :] * depth - 0.2
-            cone = np.exp(-(side / (0.24 * depth + 0.9)) ** 2)
+            cone = np.exp(-((side / (0.24 * depth + 0.9)) ** 2))
             near = 1 / (1 + np.exp(-(depth - 4.5) / 1.2))
             beam = cone * near * np.minimum(1.6, (11.0 / np.maximum(depth, 1)) ** 2)
             floor = np.mean(light.ambient) + 0.05
             gain = np.sqrt(1 + beam * np.mean(light.headlight) / floor * 1.0)
-            self._beam = cv2.merge([np.clip(np.rint(gain * 50), 0, 255).astype(np.uint8)] * 3)
+            self._beam = cv2.merge([np.clip(np.rint(gain * 50), 0, 255).astype(np.uint8)] * 4)
         self._haze = light.haze if config.haze else None
         if self._haze is not None:
             clear = np.exp(-depth / _HAZE_LENGTH_M)
-            self._clear = cv2.merge([np.rint(np.sqrt(clear) * 255).astype(np.uint8)] * 3)
-            self._airlight = encode((1 - clear)[..., None] * np.array(self._haze, np.float32))
-        self._blank = np.empty((height, width, 3), np.uint8)
+            self._clear = cv2.merge([np.rint(np.sqrt(clear) * 255).astype(np.uint8)] * 4)
+            airlight = encode((1 - clear)[..., None] * np.array(self._haze, np.float32))
+            self._airlight = cv2.cvtColor(airlight, cv2.COLOR_BGR2BGRA)
+        self._blank = np.empty((height, width, 4), np.uint8)
         self._halos = lru_cache(maxsize=64)(_halo)
 
     def draw(self, instant: Instant, pose: Pose) -> Array:
@@ -101,12 +107,15 @@ class ColourView:
             pose: of this camera.
 
         Returns:
-            (h, w, 3) uint8 encoded radiance on the undistorted canvas; the buffer is used again.
+            (h, w, 4) uint8 encoded radiance on the undistorted canvas, the last channel means
+            nothing; the buffer is used again.
         """
         canvas = self._blank
         canvas[:] = 0
         placed = place(instant.surfaces, self._lens, pose)
-        lights = [light for light in (self._light_point(*glow, pose) for glow in instant.glows) if light]
+        lights = [
+            light for light in (self._light_point(*glow, pose) for glow in instant.glows) if light
+        ]
         bare = True
         for one in placed:
             if bare and one.order >= instant.scenery:
@@ -137,7 +146,11 @@ class ColourView:
     def _light_point(self, order: int, glow: Glow, pose: Pose) -> _LightPoint | None:
         """Find a light on the canvas."""
         depth, x, y = self._project(glow.position, pose)
-        if depth < 1.0 or not -50 < x < self._blank.shape[1] + 50 or not -50 < y < self._blank.shape[0]:
+        if (
+            depth < 1.0
+            or not -50 < x < self._blank.shape[1] + 50
+            or not -50 < y < self._blank.shape[0]
+        ):
             return None
         place_below = self._project((glow.position[0], 0.0, glow.position[2]), pose)
         return _LightPoint(glow, order, depth, x, y, place_below[2])
@@ -147,8 +160,11 @@ class ColourView:
         seen = pose.rotation @ (np.array(point) - pose.centre)
         matrix = self._lens.canvas_matrix
         depth = max(float(seen[2]), 1e-3)
-        return (float(seen[2]), float(matrix[0, 0] * seen[0] / depth + matrix[0, 2]),
-                float(matrix[1, 1] * seen[1] / depth + matrix[1, 2]))
+        return (
+            float(seen[2]),
+            float(matrix[0, 0] * seen[0] / depth + matrix[0, 2]),
+            float(matrix[1, 1] * seen[1] / depth + matrix[1, 2]),
+        )
 
     def _shine(self, canvas: Array, light: _LightPoint) -> None:
         """Add a light: saturated core, halo of the lens, and its streak on the road."""
@@ -158,13 +174,22 @@ class ColourView:
         reach = core * 4.0 + 26 * math.sqrt(power) * min(1.0, 22 / light.depth)
         strength = light.strength * min(1.0, core / 1.2)
         colour = light.glow.colour
-        _add_sprite(canvas, self._halos(round(core * 4), round(reach), colour), light.x, light.y, strength)
+        _add_sprite(
+            canvas, self._halos(round(core * 4), round(reach), colour), light.x, light.y, strength
+        )
         # Asphalt mirrors at grazing angles: a soft vertical streak below the light.
         mirrored = 2 * light.y_foot - light.y
         if power > 0.2 and mirrored < canvas.shape[0] + 40 and self._light.name == 'night':
-            streak = self._streaks(round(core * 2), max(8, round((mirrored - light.y_foot) * 0.6)), colour)
-            _add_sprite(canvas, streak, light.x, (light.y_foot + mirrored) / 2,
-                        0.18 * light.strength * min(1.0, power))
+            streak = self._streaks(
+                round(core * 2), max(8, round((mirrored - light.y_foot) * 0.6)), colour
+            )
+            _add_sprite(
+                canvas,
+                streak,
+                light.x,
+                (light.y_foot + mirrored) / 2,
+                0.18 * light.strength * min(1.0, power),
+            )
 
     @staticmethod
     @lru_cache(maxsize=128)
@@ -173,20 +198,33 @@ class ColourView:
         half, tall = max(4, 3 * width), max(8, length)
         x = np.arange(-half, half + 1, dtype=np.float32)[None, :] / max(width, 1)
         y = np.arange(-tall, tall + 1, dtype=np.float32)[:, None] / tall
-        field = np.exp(-x ** 2) * np.exp(-(y * 1.7) ** 2)
+        field = np.exp(-(x**2)) * np.exp(-((y * 1.7) ** 2))
         return np.ascontiguousarray(field[..., None] * np.array(colour, np.float32) * 255)
 
     def _dazzle(self, canvas: Array, pose: Pose) -> None:
         """High beams ahead or a low sun: veil and saturated disc."""
         height, width = canvas.shape[:2]
-        tone = (0.85, 0.95, 1.0) if self._light.name == 'day' else (1.0, 1.0, 0.97)
-        x, y = (0.62 * width, 0.22 * height) if self._light.name == 'day' else (0.44 * width, 0.5 * height)
+        day = self._light.name == 'day'
+        tone = (0.85, 0.95, 1.0) if day else (1.0, 1.0, 0.97)
+        x, y = (0.62 * width, 0.2 * height) if day else (0.44 * width, 0.51 * height)
         yaw = math.atan2(pose.rotation[2, 0], pose.rotation[2, 2])
         x -= yaw * self._lens.canvas_matrix[0, 0]
-        sprite = self._halos(round(0.05 * width) * 4, round(0.55 * width), tone)
-        _add_sprite(canvas, sprite, x, y, 1.0)
-        veil = np.rint(np.array(tone) * (60 if self._light.name == 'day' else 34)).tolist()
+        _add_sprite(canvas, self._dazzles(round(0.6 * width), 0.02 * width, tone), x, y, 1.0)
+        veil = [float(c) * (26 if day else 16) for c in tone]
         cv2.add(canvas, np.array([*veil, 0.0]), canvas)
+
+    @staticmethod
+    @lru_cache(maxsize=4)
+    def _dazzles(reach: int, core: float, colour: tuple[float, float, float]) -> Array:
+        """Blinding light: stray light reaches far into the picture."""
+        axis = np.arange(-reach, reach + 1, dtype=np.float32)
+        radius = np.hypot(axis[:, None], axis[None, :])
+        edge = np.clip(1 - radius / reach, 0, 1)
+        field = 4.5 / (1 + (radius / core) ** 2) ** 0.62 * edge
+        # Rays from the iris and from dirt on the lens.
+        angle = np.arctan2(axis[:, None], axis[None, :])
+        field *= 1 + 0.25 * np.cos(6 * angle) ** 8 + 0.1 * np.cos(17 * angle + 1)
+        return np.ascontiguousarray(field[..., None] * np.array(colour, np.float32) * 180)
 
 
 def _halo(core4: int, reach: int, colour: tuple[float, float, float]) -> Array:
@@ -203,7 +241,7 @@ def _halo(core4: int, reach: int, colour: tuple[float, float, float]) -> Array:
     core = core4 / 4
     axis = np.arange(-reach, reach + 1, dtype=np.float32)
     radius = np.hypot(axis[:, None], axis[None, :])
-    centre = 1.6 * np.exp(-(radius / max(core, 0.5)) ** 4)
+    centre = 1.6 * np.exp(-((radius / max(core, 0.5)) ** 4))
     # Scatter in lens and air falls with about the 1.5th power of the angle.
     scatter = 0.8 / (1 + (radius / (1.3 * core + 0.7)) ** 2) ** 0.75
     edge = np.clip((reach - radius) / (0.5 * reach), 0, 1)
@@ -221,12 +259,13 @@ def _add_sprite(canvas: Array, sprite: Array, x: float, y: float, strength: floa
     x1, y1 = min(left + columns, canvas.shape[1]), min(top + rows, canvas.shape[0])
     if x0 >= x1 or y0 >= y1:
         return
-    target = canvas[y0:y1, x0:x1]
-    part = sprite[y0 - top:y1 - top, x0 - left:x1 - left]
+    target = canvas[y0:y1, x0:x1, :3]
+    part = sprite[y0 - top : y1 - top, x0 - left : x1 - left]
     if strength != 1.0:
         part = part * np.float32(strength)
-    total = cv2.magnitude(target.astype(np.float32), np.ascontiguousarray(part))
-    np.minimum(total, 255, out=total)
+    # Not cv2.magnitude: its last bits depend on where the memory lies.
+    light = target.astype(np.float32)
+    total = np.minimum(np.sqrt(light * light + part * part), 255)
     target[:] = total.astype(np.uint8)
 
 

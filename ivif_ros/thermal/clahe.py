@@ -16,7 +16,7 @@ _FULL = 0.4
 """Share of a fine bin, in multiples of an even share, from which its range counts as fully used."""
 
 
-def equalise(values: Array, clip: float, tiles: int) -> Array:
+def equalise(values: Array, clip: float, tiles: int, gain: float) -> Array:
     """CLAHE (Zuiderveld, Graphics Gems IV, 1994) of an image with fine steps.
 
     OpenCV's CLAHE either works on 8 bits, and enlarges their steps, or on 65536 bins, of which one
@@ -29,13 +29,14 @@ def equalise(values: Array, clip: float, tiles: int) -> Array:
         values: (H, W) float32 in 0..1, finite.
         clip: largest share of a bin, in multiples of the share that an even histogram has.
         tiles: tiles per side.
+        gain: how much steeper closing the gaps may make the rest; 1 or less leaves the gaps.
 
     Returns:
         (H, W) uint8.
     """
     height, width = values.shape
     rows, columns = min(tiles, height), min(tiles, width)
-    position = _close_gaps(values) * np.float32(BINS - 1)
+    position = _close_gaps(values, gain) * np.float32(BINS - 1)
     curves = _curves(position, clip, rows, columns)
     # The neighbours of a pixel are the tiles whose centres surround it.
     tile_y = np.clip((np.arange(height) + 0.5) * rows / height - 0.5, 0, rows - 1)
@@ -55,15 +56,18 @@ def equalise(values: Array, clip: float, tiles: int) -> Array:
     return out
 
 
-def _close_gaps(values: Array) -> Array:
+def _close_gaps(values: Array, gain: float) -> Array:
     """Leave out the ranges in 0..1 that hold no pixels; (H, W) float32 again."""
+    if gain <= 1:
+        return values
     step = max(1, int((values.size / _SAMPLES) ** 0.5))
     position = values * np.float32(FINE_BINS - 1)
     sample = (position[::step, ::step] + np.float32(0.5)).astype(np.intp).ravel()
     share = np.bincount(sample, minlength=FINE_BINS) * (FINE_BINS / sample.size)
     used = np.minimum(share, _FULL)
-    curve = np.cumsum(used) - used / 2
-    curve = (curve / used.sum()).astype(np.float32)
+    # So much for each bin that the steepest part of the curve is not steeper than the gain.
+    used += max((_FULL - gain * used.mean()) / (gain - 1), 0)
+    curve = ((np.cumsum(used) - used / 2) / used.sum()).astype(np.float32)
     closed: Array = cv2.remap(
         curve[None], position, np.zeros_like(position), cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE)

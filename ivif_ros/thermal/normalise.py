@@ -24,13 +24,14 @@ class ThermalNormaliser:
     `percentile` and `clahe` find a black and a white level in each image and let them follow the
     scene with the time constant `smoothing_s`, so that a hot object that enters does not make the
     rest of the picture pump. Levels are adopted at once by the first image, after stamps that go
-    back, when size of step or type of the image changes, and when old and new levels do not
-    overlap at all (the camera has corrected its offset). The span between them is never less than
-    `min_span` counts (16 bit), `min_span_8bit` levels (8 bit: such cameras have their own gain
-    control, and more gain would only enlarge its steps) or `min_span_float` units (float): an
-    image without contrast becomes mid grey. `fixed` maps `range_min` to black and `range_max` to
-    white, in degrees Celsius where `celsius_scale` is set (for float images in kelvin: scale 1),
-    else in the values of the image.
+    back, when the type of the image changes, and when old and new levels do not overlap at all
+    (the camera has corrected its offset). `clahe` equalises locally between the levels, and gives
+    ranges without pixels, as between a fire and all else, no grey levels. The span between them is
+    never less than `min_span` counts (16 bit), `min_span_8bit` levels (8 bit: such cameras have
+    their own gain control, and more gain would only enlarge its steps) or `min_span_float` units
+    (float): an image without contrast becomes mid grey. `fixed` maps `range_min` to black and
+    `range_max` to white, in degrees Celsius where `celsius_scale` is set (for float images in
+    kelvin: scale 1), else in the values of the image.
 
     Attributes:
         levels: black and white level of the last image, in its own values; None before the first.
@@ -93,13 +94,16 @@ class ThermalNormaliser:
         if self._params.normalisation == 'fixed':
             black, white = self._fixed_levels()
         else:
-            black, white = self._widen(*self._follow(image, finite, stamp_ns), image.dtype)
+            black, white = self._follow(image, finite, stamp_ns)
+            missing = max(self._least_span(black, white, image.dtype) - (white - black), 0) / 2
+            black, white = black - missing, white + missing
         self.levels = black, white
         if finite is not None:
-            image = np.where(finite, image, np.float32(white if self._params.invert else black))
+            image = np.where(finite, image, np.float32(black))
         if self._params.normalisation == 'clahe':
-            out = equalise(
-                _unit(image, black, white), self._params.clahe_clip, self._params.clahe_tiles)
+            gain = (white - black) / self._least_span(black, white, image.dtype)
+            out = equalise(_unit(image, black, white), self._params.clahe_clip,
+                           self._params.clahe_tiles, gain)
         elif image.dtype == np.uint8:
             out = cv2.LUT(image, _quantised(_unit(np.arange(256), black, white)))
         else:
@@ -166,16 +170,13 @@ class ThermalNormaliser:
         return (float(np.searchsorted(below, low, 'right')),
                 float(np.searchsorted(below, high, 'right')))
 
-    def _widen(
-            self, black: float, white: float, dtype: np.dtype[np.generic]) -> tuple[float, float]:
-        """Keep the least span, around the middle."""
+    def _least_span(self, black: float, white: float, dtype: np.dtype[np.generic]) -> float:
+        """Span to keep between the levels."""
         params = self._params
         least = {'uint8': params.min_span_8bit, 'uint16': params.min_span}.get(
             dtype.name, params.min_span_float)
         # float32 has no steps much finer than this beside large values.
-        least = max(least, 1e-6 * max(abs(black), abs(white)))
-        missing = max(least - (white - black), 0.0) / 2
-        return black - missing, white + missing
+        return max(least, 1e-6 * max(abs(black), abs(white)))
 
 
 def _unit(image: Array, black: float, white: float) -> Array:

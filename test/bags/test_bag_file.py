@@ -13,6 +13,7 @@ from synthetic_bags import (
     STORE,
     THERMAL_TOPIC,
     rgb_picture,
+    thermal_picture,
     two_cameras,
     write_bag,
     write_bag1,
@@ -20,6 +21,7 @@ from synthetic_bags import (
 )
 
 from ivif_ros.bags.file import BagFile
+from ivif_ros.bags.reader import BagSource
 from ivif_ros.errors import SourceError
 
 ALL = ['/rgb/camera_info', RGB_TOPIC, '/thermal/camera_info', THERMAL_TOPIC]
@@ -155,23 +157,28 @@ def test_truncated_files(tmp_path, kind, share):
 
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
 def test_flipped_bytes_never_raise_anything_else(tmp_path, storage):
-    folder = write_bag(tmp_path / 'r', 20, storage=storage)
+    """Damage anywhere in the file: frames, counted problems or one SourceError."""
+    folder = write_bag(tmp_path / 'r', 20, storage=storage,
+                       rgb=lambda index: rgb_picture(0, (24, 8)),
+                       thermal=lambda index: thermal_picture(0, (16, 16)))
     file = next(folder.glob('r.*'))
-    data = bytearray(file.read_bytes())
+    data = file.read_bytes()
     rng = np.random.default_rng(3)
-    refused = 0
-    for _ in range(40):
+    refused = counted = 0
+    for _ in range(60):
         damaged = bytearray(data)
-        for place in rng.integers(0, len(data), 60):
-            damaged[place] ^= 0xFF
+        for place in rng.integers(0, len(data), 40):
+            damaged[place] ^= int(rng.integers(1, 256))
         file.write_bytes(damaged)
         try:
-            with BagFile(file) as bag:
-                for message in bag.messages({RGB_TOPIC, THERMAL_TOPIC}):
-                    bag.deserialise(message)
+            with BagSource(folder, rgb_topic=RGB_TOPIC, thermal_topic=THERMAL_TOPIC) as source:
+                for _, frame in source.frames():
+                    assert frame.image.size
+                counted += bool(source.problems.snapshot())
         except SourceError:
             refused += 1
     assert refused > 0
+    assert counted > 0
 
 
 def test_deserialise_says_what_is_wrong(tmp_path):

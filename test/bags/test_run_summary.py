@@ -25,10 +25,12 @@ def test_counts_and_percentiles():
     statistics.add_pair(Mode.THERMAL_ONLY, 0.0, {})
     statistics.add_latency('end_to_end', 7.0)
     summary = statistics.summary(
-        dropped={'thermal.late': 2, 'rgb.late': 0}, seconds=10.3, stream_seconds=5.0)
+        dropped={'thermal.late': 2, 'rgb.late': 0, 'registration.accepted': 7,
+                 'rgb.clock_jump': 1, 'pair.bad_value': 3}, seconds=10.3, stream_seconds=5.0)
     assert (summary.pairs_in, summary.pairs_fused, summary.pairs_partial) == (103, 101, 2)
     assert summary.modes == {'fused': 101, 'rgb_only': 1, 'thermal_only': 1}
-    assert summary.dropped == {'thermal.late': 2}
+    assert summary.dropped == {'pair.bad_value': 3, 'thermal.late': 2}
+    assert summary.events == {'registration.accepted': 7, 'rgb.clock_jump': 1}
     # 102 values of fusion: 0 to 100, and 50 twice.
     assert summary.latency_ms['fusion']['p50'] == 50.0
     assert summary.latency_ms['warp'] == {'p50': 1.0, 'p99': 1.0}

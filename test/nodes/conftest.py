@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import array
+import contextlib
 import os
 import threading
 import time
 from collections import defaultdict
 
+import numpy as np
 import pytest
 
 DEADLINE_S = 20.0
@@ -42,15 +45,24 @@ class Partner:
 
     def spin(self, node):
         """Spin a node in a new thread, as its own process would."""
+        from rclpy.executors import ExternalShutdownException
+
         executor = self._executor_type()
         executor.add_node(node)
-        thread = threading.Thread(target=executor.spin, daemon=True)
+
+        def spin():
+            # A test may shut rclpy down while this spins.
+            with contextlib.suppress(ExternalShutdownException):
+                executor.spin()
+        thread = threading.Thread(target=spin, daemon=True)
         thread.start()
         self.executors.append(executor)
         self.threads.append(thread)
         return executor
 
     def subscribe(self, message_type, topic, qos=10):
+        self.received[topic] = []
+
         def keep(message):
             with self.condition:
                 self.received[topic].append(message)
@@ -113,3 +125,109 @@ def partner(ros):
     partner = Partner()
     yield partner
     partner.close()
+
+
+@pytest.fixture
+def start(ros, partner):
+    """Start a node with parameters, spun as its own process would be."""
+    from rclpy.parameter import Parameter
+
+    nodes = []
+
+    def make(node_type, parameters=None, **options):
+        overrides = [Parameter(name, value=value) for name, value in (parameters or {}).items()]
+        node = node_type(parameter_overrides=overrides, **options)
+        nodes.append((node, None))
+        node.autostart()
+        nodes[-1] = node, partner.spin(node)
+        return node
+    yield make
+    for node, executor in nodes:
+        if executor is not None:
+            executor.shutdown()
+        node.close()
+        node.destroy_node()
+
+
+class Cameras:
+    """Both cameras of a rig: publishes pictures with stamps of their own."""
+
+    PERIOD_NS = 33_333_333
+
+    def __init__(self, partner, node, qos=10):
+        from sensor_msgs.msg import CameraInfo, Image
+
+        self.partner = partner
+        self.node = node
+        self.stamp_ns = 1_700_000_000 * 1_000_000_000
+        self.sent = 0
+        y, x = np.mgrid[:48, :64]
+        self.rgb = np.stack([x * 4, y * 5, 255 - x * 3], -1).astype(np.uint8)
+        self.thermal = (7000 + 20 * x + 10 * y).astype(np.uint16)
+        self.publishers = {
+            sensor: partner.publisher(Image, f'{sensor}/image_raw', qos)
+            for sensor in ('rgb', 'thermal')}
+        self.infos = {
+            sensor: partner.publisher(CameraInfo, f'{sensor}/camera_info', qos)
+            for sensor in ('rgb', 'thermal')}
+
+    def wait(self):
+        """Wait until the node hears both cameras and the partner hears the node."""
+        everyone = [*self.publishers.values(), *self.infos.values()]
+        self.partner.wait(lambda: all(p.get_subscription_count() for p in everyone),
+                          'the node to listen')
+        topics = list(self.partner.received)
+        self.partner.wait(
+            lambda: all(self.partner.node.count_publishers(topic) for topic in topics),
+            f'publishers of {topics}')
+
+    def image(self, sensor, stamp_ns=None, picture=None, encoding=None):
+        """Message of a camera; by hand, so that it can be spoilt."""
+        from sensor_msgs.msg import Image
+
+        if picture is None:
+            # A thermal camera that repeats an image to the last bit counts as frozen.
+            self.sent += 1
+            picture = self.rgb if sensor == 'rgb' else self.thermal + np.uint16(self.sent % 16)
+        names = {('uint8', 3): 'bgr8', ('uint8', 2): 'mono8', ('uint16', 2): 'mono16',
+                 ('float32', 2): '32FC1'}
+        stamp_ns = self.stamp_ns if stamp_ns is None else stamp_ns
+        message = Image(height=picture.shape[0], width=picture.shape[1],
+                        encoding=encoding or names[picture.dtype.name, picture.ndim],
+                        step=picture.strides[0])
+        message.header.frame_id = f'{sensor}_optical'
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
+        message.data = array.array('B', picture.tobytes())
+        return message
+
+    def info(self, sensor, width=None, focal=60.0):
+        from sensor_msgs.msg import CameraInfo
+
+        height, own_width = getattr(self, sensor).shape[:2]
+        message = CameraInfo(width=width or own_width, height=height,
+                             distortion_model='plumb_bob', d=[0.0] * 5)
+        message.header.frame_id = f'{sensor}_optical'
+        message.k = [focal, 0.0, 31.5, 0.0, focal, 23.5, 0.0, 0.0, 1.0 if focal else 0.0]
+        return message
+
+    def send(self, rgb=True, thermal=True, skew_ns=1_000_000):
+        """Publish the next pair (thermal first); True sends the usual picture."""
+        self.stamp_ns += self.PERIOD_NS
+        for sensor, what, shift in (('thermal', thermal, skew_ns), ('rgb', rgb, 0)):
+            if what is not False and what is not None:
+                message = self.image(sensor, self.stamp_ns + shift) if what is True else what
+                self.publishers[sensor].publish(message)
+
+    def keep_sending(self, condition, what, deadline_s=DEADLINE_S, **options):
+        """Send pairs until a condition holds; returns its value."""
+        def send_and_look():
+            self.send(**options)
+            return condition()
+        return self.partner.wait(send_and_look, what, deadline_s)
+
+
+@pytest.fixture
+def cameras(partner):
+    def make(node, qos=10):
+        return Cameras(partner, node, qos)
+    return make

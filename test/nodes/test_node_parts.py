@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from ivif_ros.nodes.complaints import Complaints
-from ivif_ros.nodes.worker import Worker
 from ivif_ros.nodes.monitor import RateMonitor
+from ivif_ros.nodes.worker import Worker
 
 DEADLINE_S = 10.0
 

@@ -156,7 +156,7 @@ def test_nothing_readable_is_an_error(tmp_path):
         list(FolderSource(tmp_path).frames())
 
 
-def test_truncated_jpeg_is_counted_or_read(tmp_path):
+def test_damaged_jpeg_names_the_file(tmp_path):
     rng = np.random.default_rng(0)
     cv2.imwrite(str(tmp_path / 'a.jpg'), rng.integers(0, 255, (60, 80, 3), np.uint8))
     data = (tmp_path / 'a.jpg').read_bytes()

@@ -47,6 +47,7 @@ class Player:
         self.matcher = PairMatcher(SyncParameters(**params), self.counters)
         self.out: list[FramePair] = []
         self.times: list[int] = []
+        self.now = 0
 
     def _take(self, pairs, now_ns):
         self.out += pairs
@@ -60,10 +61,11 @@ class Player:
 
     def play(self, events: Iterable[Event], flush=True):
         for sensor, item in events:
-            self.poll_until(item.received_ns)
+            self.now = item.received_ns
+            self.poll_until(self.now)
             self._take(self.matcher.add(sensor, item), item.received_ns)
         if flush:
-            self._take(self.matcher.flush(), self.matcher._now)
+            self._take(self.matcher.flush(), self.now)
         return self
 
     def stamps(self):

@@ -97,22 +97,24 @@ def test_identical_stamps_pair_at_tolerance_zero():
     assert [pair.skew_ns for pair in player.out] == [0] * 60
 
 
+@pytest.mark.parametrize('first', ['rgb', 'thermal'])
 @pytest.mark.parametrize('longer', ['rgb', 'thermal'])
-def test_bag_loop_goes_on_at_once(longer):
+def test_bag_loop_goes_on_at_once(longer, first):
     """One camera has 15 more frames at the end of the lap than the other."""
     lap = [100 * k / 3 for k in range(300)]
     events = []
     for turn in range(2):
         for event_sensor, item in merged(
-                camera('rgb', lap if longer == 'rgb' else lap[:-15], 1.0),
-                camera('thermal', lap if longer == 'thermal' else lap[:-15], 3.0)):
+                camera('rgb', lap if longer == 'rgb' else lap[:-15], 2.0),
+                camera('thermal', lap if longer == 'thermal' else lap[:-15],
+                       1.0 if first == 'thermal' else 3.0)):
             events.append((event_sensor, Frame(item.stamp_ns, event_sensor, IMAGE,
                                                received_ns=item.received_ns + turn * 10_000 * MS)))
     player = Player(pairing='match').play(events)
     second = [pair for pair in player.out if pair.received_ns > (1000 + 10_000) * MS]
     matched = [pair for pair in second if pair.rgb is not None and pair.thermal is not None]
-    # A thermal camera that ended 0.5 s before counts as silent: the first RGB frame does not wait.
-    assert len(matched) == (284 if longer == 'rgb' else 285)
+    # A camera that ended 0.5 s before counts as silent: the first frame does not wait for it.
+    assert len(matched) == (284 if longer == first else 285)
     assert {pair.skew_ns for pair in matched} == {0}
     assert player.counts()['rgb.clock_jump'] == 1
     assert player.counts()['thermal.clock_jump'] == 1
@@ -133,6 +135,25 @@ def test_jump_back_of_one_camera_keeps_the_other_in_order():
     assert sum(pair.thermal is None for pair in player.out) == 20
     assert sum(pair.thermal is not None and pair.rgb is not None for pair in player.out) == 40
     assert player.losses('thermal') == 20
+
+
+def test_jump_ends_the_wait_of_the_old_time():
+    player = Player(pairing='match', max_wait_ms=1000.0)
+    events = merged(camera('rgb', RGB_30[:20], 1.0), camera('thermal', RGB_30[:19], 2.0))
+    player.play(events, flush=False)
+    assert len(player.out) == 19
+    player.play([('thermal', frame(-5000.0, 700.0, 'thermal'))], flush=False)
+    assert player.stamps()[19:] == [(round(RGB_30[19], 3), None)]
+    player.play([('rgb', frame(-5000.0, 701.0))], flush=False)
+    assert player.stamps()[20:] == [(-5000.0, -5000.0)]
+
+
+def test_jump_drops_thermal_frames_of_the_old_time():
+    player = Player(pairing='match')
+    player.play(merged(camera('rgb', RGB_30[:19]), camera('thermal', RGB_30[:20], 2.0)),
+                flush=False)
+    player.play([('rgb', frame(-5000.0, 650.0))], flush=False)
+    assert player.counts() == {'rgb.clock_jump': 1, 'thermal.surplus': 1}
 
 
 def test_one_absurd_thermal_stamp_disturbs_one_pair():
@@ -202,6 +223,15 @@ def test_silent_thermal_camera_costs_no_latency():
     assert waits[17:46] == [0.0] * 29
 
 
+def test_wait_ends_when_the_thermal_camera_becomes_silent():
+    player = Player(pairing='match', max_wait_ms=40.0)
+    player.play(merged(camera('rgb', RGB_30[:11]), camera('thermal', RGB_30[:9], 2.0)), flush=False)
+    last = frame(RGB_30[8] + 2).received_ns
+    player.poll_until(player.out[-1].rgb.received_ns + round(100 * MS / 3) + 40 * MS + 1)
+    assert len(player.out) == 10  # frame 9 has waited for 40 ms, frame 10 still waits
+    assert player.matcher.next_deadline_ns() == pytest.approx(last + (40 + 100 / 3) * MS, abs=2)
+
+
 def test_silent_rgb_camera_lets_thermal_go_alone():
     rgb = [stamp for k, stamp in enumerate(RGB_30) if not 15 <= k < 45]
     player = Player(pairing='match').play(
@@ -220,6 +250,11 @@ def test_thermal_camera_alone_from_the_start():
     assert player.matcher.next_deadline_ns() is None
 
 
+def test_recording_without_rgb_that_ends_early():
+    player = Player().play(camera('thermal', RGB_30[:1]))
+    assert player.stamps() == [(None, 0.0)]
+
+
 def test_slow_rgb_beside_fast_thermal_is_not_silent():
     rgb = [100.0 * k for k in range(20)]
     player = Player(pairing='match').play(
@@ -236,6 +271,25 @@ def test_camera_without_stamps_is_paired_by_arrival():
     assert sum(pair.thermal is not None for pair in player.out) == 60
     assert {pair.skew_ns for pair in player.out} == {3 * MS}
     assert player.counts() == {'thermal.zero_stamp': 60}
+
+
+def test_burst_without_stamps_is_not_taken_for_one_frame():
+    player = Player(pairing='match')
+    player.play([('rgb', Frame(0, 'rgb', IMAGE, received_ns=10**9)) for _ in range(3)])
+    assert len(player.out) == 3
+    assert player.counts() == {'rgb.zero_stamp': 3}
+
+
+def test_camera_without_stamps_follows_the_loop_of_the_other():
+    laps = []
+    for turn in range(2):
+        for sensor, item in merged(camera('rgb', RGB_30, 1.0), camera('thermal', RGB_30, 4.0)):
+            stamp = item.stamp_ns if sensor == 'rgb' else 0
+            laps.append((sensor, Frame(stamp, sensor, IMAGE,
+                                       received_ns=item.received_ns + turn * 2000 * MS)))
+    player = Player(pairing='match').play(laps)
+    assert sum(pair.thermal is not None and pair.rgb is not None for pair in player.out) == 120
+    assert {pair.skew_ns for pair in player.out} == {3 * MS}
 
 
 def test_two_cameras_without_stamps():

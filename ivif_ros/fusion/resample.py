@@ -1,0 +1,129 @@
+# Copyright 2026 ivif_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Halving, doubling and smoothing of image planes with binomial filters.
+
+All functions work on contiguous (n, H, W) float32 tensors on any device. Coarse pixel (i, j) covers fine
+pixels 2i, 2i+1 and 2j, 2j+1, so nothing shifts from level to level; beyond its border the image continues
+with its outermost pixels.
+
+On a CPU OpenCV does the work, on the tensors' own memory: for a few planes its filters are several times
+faster than PyTorch's convolution and interpolation. On other devices PyTorch does the same.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ivif_ros.fusion.arena import Arena
+
+_TAPS = np.array([0.25, 0.5, 0.25], np.float32)
+
+
+def halve(x: Tensor, arena: Arena) -> Tensor:
+    """Filter with [1 3 3 1] / 8 in both directions and keep every other pixel.
+
+    Args:
+        x: (n, H, W), H and W even.
+        arena: memory of the result.
+
+    Returns:
+        (n, H / 2, W / 2).
+    """
+    if x.device.type != 'cpu':
+        return _convolve(x, (1, 3, 3, 1), 2)
+    n, height, width = x.shape
+    out = arena.empty(n, height // 2, width // 2)
+    with arena.scratch():
+        # [1 3 3 1] is [1 2 1] followed by the mean of two.
+        _resize(smooth(x, arena), out, cv2.INTER_AREA)
+    return out
+
+
+def halve_box(x: Tensor, arena: Arena) -> Tensor:
+    """Mean of each 2x2 block: cheaper than `halve`, for what gets smoothed anyway.
+
+    Args:
+        x: (n, H, W), H and W even.
+        arena: memory of the result.
+
+    Returns:
+        (n, H / 2, W / 2).
+    """
+    if x.device.type != 'cpu':
+        return functional.avg_pool2d(x, 2)
+    n, height, width = x.shape
+    return _resize(x, arena.empty(n, height // 2, width // 2), cv2.INTER_AREA)
+
+
+def double(x: Tensor, arena: Arena) -> Tensor:
+    """Twice the size by the filter of `halve`, which here is bilinear interpolation.
+
+    Repeated doubling converges to quadratic splines (Chaikin's corner cutting), so that coarse levels
+    leave no cells behind.
+
+    Args:
+        x: (n, H, W).
+        arena: memory of the result.
+
+    Returns:
+        (n, 2 H, 2 W).
+    """
+    if x.device.type != 'cpu':
+        return functional.interpolate(
+            x[:, None], scale_factor=2, mode='bilinear', align_corners=False)[:, 0]
+    n, height, width = x.shape
+    return _resize(x, arena.empty(n, 2 * height, 2 * width), cv2.INTER_LINEAR)
+
+
+def smooth(x: Tensor, arena: Arena) -> Tensor:
+    """Filter with [1 2 1] / 4 in both directions.
+
+    Args:
+        x: (n, H, W).
+        arena: memory of the result.
+
+    Returns:
+        (n, H, W).
+    """
+    if x.device.type != 'cpu':
+        return _convolve(x, (1, 2, 1), 1)
+    out = arena.empty(*x.shape)
+    for source, target in zip(x.numpy(), out.numpy(), strict=True):
+        cv2.sepFilter2D(source, -1, _TAPS, _TAPS, target, borderType=cv2.BORDER_REPLICATE)
+    return out
+
+
+def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
+    """Continue the last row and column of (n, H, W) until both sides are multiples of a number."""
+    height, width = x.shape[-2:]
+    down, right = -height % multiple, -width % multiple
+    if not (down or right):
+        return x
+    return functional.pad(x[None], (0, right, 0, down), mode='replicate')[0]
+
+
+def _resize(x: Tensor, out: Tensor, interpolation: int) -> Tensor:
+    """Fill `out` (n, h, w) with resized planes."""
+    size = (out.shape[2], out.shape[1])
+    for source, target in zip(x.numpy(), out.numpy(), strict=True):
+        cv2.resize(source, size, target, interpolation=interpolation)
+    return out
+
+
+def _convolve(x: Tensor, taps: tuple[int, ...], stride: int) -> Tensor:
+    padded = functional.pad(x[:, None], (1, 1, 1, 1), mode='replicate')
+    return functional.conv2d(padded, _kernel(taps, x.device), stride=stride)[:, 0]
+
+
+@functools.lru_cache
+def _kernel(taps: tuple[int, ...], device: torch.device) -> Tensor:
+    """Separable filter as a (1, 1, k, k) convolution kernel with sum 1."""
+    with torch.inference_mode(False):
+        row = torch.tensor(taps, dtype=torch.float32, device=device)
+        return (torch.outer(row, row) / row.sum() ** 2)[None, None]

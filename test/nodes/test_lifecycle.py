@@ -1,0 +1,200 @@
+# Copyright 2026 ivif_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""States, start values, changes at run time, services, and the end of the process."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip('rclpy')
+
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import Parameter, ParameterValue
+from rcl_interfaces.srv import SetParametersAtomically
+from sensor_msgs.msg import Image
+from std_srvs.srv import Trigger
+
+from ivif_ros.msg import Status
+from ivif_ros.nodes.ivif_node import IvifNode
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def state(partner):
+    return partner.call(GetState, 'ivif_node/get_state', GetState.Request()).current_state.id
+
+
+def change(partner, transition):
+    request = ChangeState.Request()
+    request.transition.id = transition
+    return partner.call(ChangeState, 'ivif_node/change_state', request).success
+
+
+def set_parameters(partner, **values):
+    kinds = {bool: (1, 'bool_value'), int: (2, 'integer_value'), float: (3, 'double_value'),
+             str: (4, 'string_value')}
+    request = SetParametersAtomically.Request()
+    for name, value in values.items():
+        kind, field = kinds[type(value)]
+        request.parameters.append(Parameter(
+            name=name.replace('__', '.'), value=ParameterValue(type=kind, **{field: value})))
+    return partner.call(SetParametersAtomically, 'ivif_node/set_parameters_atomically',
+                        request).result
+
+
+def listen(partner, cameras, node):
+    partner.subscribe(Status, 'status')
+    partner.subscribe(Image, 'fused/image')
+    both = cameras(node)
+    both.wait()
+    return both
+
+
+def test_a_lifecycle_manager_can_take_it_through_all_states(start, partner, cameras):
+    node = start(IvifNode, {'autostart': False})
+    assert state(partner) == State.PRIMARY_STATE_UNCONFIGURED
+    assert change(partner, Transition.TRANSITION_CONFIGURE)
+    assert state(partner) == State.PRIMARY_STATE_INACTIVE
+    for _ in range(2):
+        assert change(partner, Transition.TRANSITION_ACTIVATE)
+        both = listen(partner, cameras, node)
+        both.keep_sending(lambda: partner.received['fused/image'], 'a fused image')
+        assert change(partner, Transition.TRANSITION_DEACTIVATE)
+        assert node.engine is None, 'memory of the device is freed'
+        partner.wait(lambda: not any(
+            p.get_subscription_count() for p in both.publishers.values()), 'silence')
+    assert change(partner, Transition.TRANSITION_CLEANUP)
+    assert state(partner) == State.PRIMARY_STATE_UNCONFIGURED
+    assert change(partner, Transition.TRANSITION_CONFIGURE)
+    assert change(partner, Transition.TRANSITION_ACTIVATE)
+    assert change(partner, Transition.TRANSITION_ACTIVE_SHUTDOWN)
+    assert state(partner) == State.PRIMARY_STATE_FINALIZED
+
+
+def test_autostart_makes_it_active(start, partner):
+    start(IvifNode)
+    assert state(partner) == State.PRIMARY_STATE_ACTIVE
+
+
+@pytest.mark.parametrize(('parameters', 'part'), [
+    ({'registration.calibration': '/no/such/file.yaml'}, '/no/such/file.yaml'),
+    ({'fusion.method': 'alchemy'}, 'alchemy'),
+    ({'fusion.device': 'abacus'}, 'abacus'),
+    ({'sync.tolerance_ms': -5.0}, 'sync.tolerance_ms'),
+    ({'sync.pairing': 'sometimes'}, 'sync.pairing'),
+    ({'rgb_transport': 'pigeon'}, 'rgb_transport'),
+])
+def test_what_cannot_work_is_one_error_line_and_the_node_stays_unconfigured(
+        start, partner, capfd, parameters, part):
+    start(IvifNode, parameters)
+    assert state(partner) == State.PRIMARY_STATE_UNCONFIGURED
+    errors = [line for line in capfd.readouterr().err.splitlines() if '[ERROR]' in line]
+    assert len(errors) == 1
+    assert 'cannot configure' in errors[0]
+    assert part in errors[0]
+
+
+def test_a_mended_start_value_lets_it_configure(start, partner):
+    start(IvifNode, {'sync.pairing': 'sometimes'})
+    assert state(partner) == State.PRIMARY_STATE_UNCONFIGURED
+    assert set_parameters(partner, sync__pairing='match').successful
+    assert change(partner, Transition.TRANSITION_CONFIGURE)
+
+
+def test_a_misspelt_parameter_is_warned_of(start, partner, capfd):
+    start(IvifNode, {'fusion.methd': 'pyramid'})
+    assert state(partner) == State.PRIMARY_STATE_ACTIVE
+    warnings = [line for line in capfd.readouterr().err.splitlines() if 'fusion.methd' in line]
+    assert len(warnings) == 1
+    assert 'fusion.method' in warnings[0]
+
+
+def test_message_filters_is_asked_for_only_where_wanted(start, partner, capfd, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'message_filters', None)
+    start(IvifNode, {'sync.policy': 'message_filters'})
+    assert state(partner) == State.PRIMARY_STATE_INACTIVE
+    assert 'message_filters' in capfd.readouterr().err
+
+
+def test_a_change_takes_effect_while_the_node_runs(start, partner, cameras):
+    node = start(IvifNode, {'sync.pairing': 'match'})
+    both = listen(partner, cameras, node)
+    skew_ns = 60_000_000
+    both.keep_sending(lambda: any(
+        item.mode != Status.FUSED for item in partner.received['status']), 'a partial pair',
+        skew_ns=skew_ns, rgb=True)
+    assert set_parameters(partner, sync__thermal_offset_ms=-60.0,
+                          registration__mode='off').successful
+    status = both.keep_sending(
+        lambda: next((item for item in partner.received['status'][::-1]
+                      if item.mode == Status.FUSED), None), 'a fused pair', skew_ns=skew_ns)
+    assert status.skew == pytest.approx(0.0, abs=1e-3)
+    assert node.pipeline.params.registration.mode == 'off'
+
+
+@pytest.mark.parametrize(('values', 'part'), [
+    ({'fusion__method': 'alchemy'}, 'alchemy'),
+    ({'sync__pairing': 'match', 'thermal__normalisation': 'magic'}, 'thermal.normalisation'),
+    ({'fusion__device': 'cpu'}, 'read-only'),
+])
+def test_an_impossible_change_is_refused_as_a_whole(start, partner, cameras, values, part):
+    node = start(IvifNode)
+    before = node.params
+    result = set_parameters(partner, **values)
+    assert not result.successful
+    assert part in result.reason
+    assert node.params == before
+    assert node.pipeline.params == before
+    both = listen(partner, cameras, node)
+    both.keep_sending(lambda: partner.received['fused/image'], 'a fused image')
+
+
+def test_recalibrate_answers(start, partner):
+    start(IvifNode)
+    assert partner.call(Trigger, 'ivif_node/recalibrate', Trigger.Request()).success
+
+
+def test_save_calibration_says_why_it_cannot(start, partner, tmp_path):
+    start(IvifNode, {'calibration_output': str(tmp_path / 'rig.yaml')})
+    answer = partner.call(Trigger, 'ivif_node/save_calibration', Trigger.Request())
+    assert not answer.success
+    assert answer.message
+    assert not (tmp_path / 'rig.yaml').exists()
+
+
+def test_services_of_a_node_that_is_not_active_say_so(start, partner):
+    start(IvifNode)
+    assert change(partner, Transition.TRANSITION_DEACTIVATE)
+    answer = partner.call(Trigger, 'ivif_node/recalibrate', Trigger.Request())
+    assert not answer.success
+    assert 'active' in answer.message
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('module', ['ivif_node', 'registration_node', 'fusion_node',
+                                    'detection_node'])
+def test_a_process_ends_cleanly_when_told(partner, tmp_path, module, number):
+    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(
+        [REPOSITORY, os.environ.get('PYTHONPATH', '')])}
+    log = tmp_path / 'log'
+    with log.open('w') as output:
+        process = subprocess.Popen([sys.executable, '-m', f'ivif_ros.nodes.{module}'],
+                                   stdout=output, stderr=output, env=environment)
+    try:
+        client = partner.node.create_client(GetState, f'{module}/get_state')
+        partner.wait(lambda: client.service_is_ready() or process.poll() is not None,
+                     'the node to be up', 60.0)
+        assert process.poll() is None, log.read_text()
+        future = client.call_async(GetState.Request())
+        partner.wait(future.done, 'an answer of the node', 60.0)
+        assert future.result().current_state.id == State.PRIMARY_STATE_ACTIVE
+        process.send_signal(number)
+        assert process.wait(20) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+    assert 'Traceback' not in log.read_text()
