@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -169,3 +170,12 @@ class BagFile:
                 self.path.is_dir() and any(self.path.glob('*.mcap'))):
             hint = " ('mcap recover' rescues what is intact)"
         return f"recording '{self.path}' is truncated, corrupt or not a recording: {what}{hint}"
+
+
+def header_stamp_ns(cdr: bytes | memoryview) -> int:
+    """Read the stamp of a serialised message that begins with a std_msgs/Header.
+
+    The first four bytes name the encapsulation (the second byte is 1 for little endian).
+    """
+    seconds, nanoseconds = struct.unpack_from('<iI' if cdr[1] & 1 else '>iI', cdr, 4)
+    return int(seconds) * 1_000_000_000 + int(nanoseconds)

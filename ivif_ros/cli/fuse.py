@@ -42,7 +42,6 @@ def run(args: argparse.Namespace) -> int:
     params = parameters_from(args, **overrides)
     pairs = find_pairs(args.rgb, args.thermal)
     to_file = not args.rgb.is_dir() and args.out.suffix.lower() in STILL_SUFFIXES
-    make_folder(args.out.parent if to_file else args.out)
     pipeline = Pipeline(params)
     times: dict[str, list[float]] = {'whole pair': []}
 
@@ -54,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
             times.setdefault(stage, []).append(value)
 
     try:
+        make_folder(args.out.parent if to_file else args.out)
         failed = process_pairs(pipeline, pairs, 'fuse', write)
     finally:
         pipeline.close()

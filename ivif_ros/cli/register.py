@@ -42,7 +42,6 @@ def run(args: argparse.Namespace) -> int:
     """Register the pairs and print a table of them."""
     params = parameters_from(args)
     pairs = find_pairs(args.rgb, args.thermal)
-    make_folder(args.out)
     pipeline = Pipeline(params)
     rows: list[tuple[str, ...]] = []
     times: list[float] = []
@@ -60,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
                      f'{deformation.residual_px:.2f}', f'{milliseconds:.0f}'))
 
     try:
+        make_folder(args.out)
         failed = process_pairs(pipeline, pairs, 'register', write)
     finally:
         pipeline.close()

@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ivif_ros.bags.file import BagFile
+from ivif_ros.bags.file import BagFile, header_stamp_ns
 from ivif_ros.bags.summary import RunStatistics, RunSummary
 from ivif_ros.bags.truth import end_point_error
 from ivif_ros.demo.pictures import SheetRow, Video, contact_sheet, save_image
@@ -26,6 +26,7 @@ from ivif_ros.thermal import ThermalNormaliser
 from ivif_ros.types import Array, Detections, Mode
 
 SHEET_ROWS = 6
+BOX_AGE_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,14 @@ def summarise(files: RunFiles) -> RunSummary:
     dropped: dict[str, int] = {}
     stamps: list[int] = []
     with _Messages(files.bag) as messages:
-        for _, status in messages.of('status'):
+        for status in messages.of('status'):
             mode = Mode(status.mode)
             complete = _stamp(status.rgb_stamp) and _stamp(status.thermal_stamp)
             statistics.add_pair(mode, float(status.skew) if complete else None, {
                 item.name: float(item.latency) for item in status.latencies})
             dropped = {item.name: int(item.count) for item in status.dropped}
             stamps.append(_stamp(status.header.stamp))
-        for _, message in messages.of('deformation'):
+        for message in messages.of('deformation'):
             truth = errors.get(_stamp(message.header.stamp))
             if truth is None:
                 continue
@@ -78,42 +79,42 @@ def summarise(files: RunFiles) -> RunSummary:
 
 
 def make_pictures(files: RunFiles, video: Path, sheet: Path, title: str) -> None:
-    """Write the fused video and the contact sheet."""
-    samples = _sample_files(files.samples)
-    wanted = _spread([stamp for stamp in samples if stamp], SHEET_ROWS)
+    """Write the fused video and the contact sheet.
+
+    Boxes stay in the video for BOX_AGE_S, since detection runs at a rate of its own; the sheet
+    prefers moments at which something was detected.
+    """
     boxes: dict[int, Detections] = {}
     captions: dict[int, str] = {}
     registered: dict[int, Array] = {}
     rows: list[SheetRow] = []
     with _Messages(files.bag) as messages:
-        names = {item.class_id: item.class_name for _, message in messages.of('label_info')
+        names = {item.class_id: item.class_name for message in messages.of('label_info')
                  for item in message.class_map}
-        for _, message in messages.of('detections'):
+        for message in messages.of('detections'):
             boxes[_stamp(message.header.stamp)] = detections_from_message(message, names)
-        stamps = []
-        for _, status in messages.of('status'):
-            stamp = _stamp(status.header.stamp)
-            stamps.append(stamp)
-            captions[stamp] = _caption(status)
-        start = min(stamps, default=0)
-        for _, message in messages.of('thermal_registered/image'):
-            stamp = _stamp(message.header.stamp)
-            if stamp in wanted:
-                registered[stamp] = decode_image(message, 'thermal').copy()
-        film = Video(video, _rate(stamps))
+        for status in messages.of('status'):
+            captions[_stamp(status.header.stamp)] = _caption(status)
+        samples = _sample_files(files.samples)
+        shown = messages.stamps('fused/image')
+        wanted = _choose([stamp for stamp in samples if stamp in shown], set(boxes), SHEET_ROWS)
+        for message in messages.of('thermal_registered/image', wanted):
+            registered[_stamp(message.header.stamp)] = decode_image(message, 'thermal').copy()
+        film = Video(video, _rate(sorted(shown)))
+        newest: int | None = None
         try:
-            for _, message in messages.of('fused/image'):
+            for message in messages.of('fused/image'):
                 stamp = _stamp(message.header.stamp)
                 fused = decode_image(message, 'rgb')
-                if stamp in boxes:
-                    fused = draw(fused, boxes[stamp])
+                newest = stamp if stamp in boxes else newest
+                if newest is not None and stamp - newest <= BOX_AGE_S * 1e9:
+                    fused = draw(fused, boxes[newest])
                 film.add(fused)
                 if stamp in wanted:
                     sample = np.load(samples[stamp])
-                    rows.append(SheetRow(
-                        (sample['rgb'], _viewable(sample.get('thermal')), registered.get(stamp),
-                         fused.copy()),
-                        f't = {(stamp - start) / 1e9:.1f} s   {captions.get(stamp, "")}'))
+                    moment = f't = {(stamp - min(shown)) / 1e9:.1f} s   {captions.get(stamp, "")}'
+                    rows.append(SheetRow((sample['rgb'], _viewable(sample.get('thermal')),
+                                          registered.get(stamp), fused.copy()), moment))
         finally:
             film.close()
     if rows:
@@ -133,10 +134,15 @@ class _Messages:
     def __exit__(self, *_: object) -> None:
         self._bag.close()
 
-    def of(self, topic: str) -> Iterator[tuple[int, Any]]:
-        """Yield receive time and message of one topic."""
+    def of(self, topic: str, stamps: Collection[int] | None = None) -> Iterator[Any]:
+        """Yield the messages of one topic, or those with certain stamps."""
         for raw in self._bag.messages([f'/{topic}']):
-            yield raw.received_ns, self._store.deserialize_cdr(raw.data, raw.msgtype)
+            if stamps is None or header_stamp_ns(raw.data) in stamps:
+                yield self._store.deserialize_cdr(raw.data, raw.msgtype)
+
+    def stamps(self, topic: str) -> set[int]:
+        """Return the stamps of the messages of one topic."""
+        return {header_stamp_ns(raw.data) for raw in self._bag.messages([f'/{topic}'])}
 
 
 def _stamp(stamp: Any) -> int:
@@ -157,12 +163,15 @@ def _truths(folder: Path) -> dict[int, Array]:
     return truths
 
 
-def _spread(stamps: list[int], count: int) -> set[int]:
-    """Choose evenly spread moments; the first second shows a node that has just started."""
-    if len(stamps) > count:
-        picks = np.linspace(len(stamps) / (2 * count), len(stamps) - 1, count)
-        return {stamps[round(pick)] for pick in picks}
-    return set(stamps)
+def _choose(stamps: list[int], preferred: Collection[int], count: int) -> set[int]:
+    """Choose moments from equal parts of the run, the preferred ones where a part has some."""
+    chosen = set()
+    for part in np.array_split(np.array(stamps, np.int64), min(count, len(stamps)) or 1):
+        candidates = [int(stamp) for stamp in part]
+        better = [stamp for stamp in candidates if stamp in preferred] or candidates
+        # The end of a part: the very first moment shows a node that has just started.
+        chosen.update(better[-1:])
+    return chosen
 
 
 def _rate(stamps: list[int]) -> float:

@@ -17,9 +17,9 @@ _ALIGN = 16  # floats: one cache line
 class Arena:
     """Hands out float32 tensors from one block, always in the same order for the same work.
 
-    Fresh megabytes cost more than the arithmetic on them: the operating system clears each page when
-    it is touched first. The block grows while the first pair is processed and then stays; addresses
-    do not change from pair to pair, as graph capture on a GPU requires.
+    Fresh megabytes cost more than the arithmetic on them: the operating system clears each page
+    when it is touched first. The block grows while the first pair is processed and then stays;
+    addresses do not change from pair to pair, as graph capture on a GPU requires.
     """
 
     def __init__(self, device: torch.device) -> None:

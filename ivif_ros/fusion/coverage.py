@@ -21,8 +21,8 @@ def complete(thermal: Tensor, weight: Tensor, arena: Arena) -> tuple[Tensor, Ten
     """Continue the thermal image into its holes, and let its weight fade out towards them.
 
     A hole must not become an edge of the fused image. Filled smoothly (pull-push interpolation:
-    Gortler et al., The Lumigraph, 1996) it shows methods no step; the faded weight then blends their
-    result into the RGB image.
+    Gortler et al., The Lumigraph, 1996) it shows methods no step; the faded weight then blends
+    their result into the RGB image.
 
     Args:
         thermal: (H, W) float32.
@@ -30,9 +30,9 @@ def complete(thermal: Tensor, weight: Tensor, arena: Arena) -> tuple[Tensor, Ten
         arena: memory of both results.
 
     Returns:
-        The thermal image, unchanged where the weight is above 0. And the weight, falling to 0 within
-        about 24 pixels inside the border of the covered area, unchanged further inside; the border of
-        the RGB image is not such a border.
+        The thermal image, unchanged where the weight is above 0. And the weight, falling to 0
+        within about 24 pixels inside the border of the covered area, unchanged further inside; the
+        border of the RGB image is not such a border.
     """
     height, width = thermal.shape
     fade, full = arena.empty(height, width), arena.empty(height, width)

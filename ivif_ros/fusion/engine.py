@@ -23,8 +23,8 @@ LUMA = (0.114, 0.587, 0.299)
 class FusionEngine:
     """Fuses a colour and a thermal image on one device.
 
-    The luma (BT.601) is fused by a method of the registry, the colour is kept: see `recolour`.
-    One thread at a time may use an engine. Inputs are never changed or kept, and each result is a new
+    The luma (BT.601) is fused by a method of the registry, the colour is kept: see `recolour`. One
+    thread at a time may use an engine. Inputs are never changed or kept, and each result is a new
     tensor that belongs to the caller: it may be published or queued while the next pair is fused.
 
     Attributes:
@@ -76,7 +76,8 @@ class FusionEngine:
         Args:
             rgb: (H, W, 3) uint8 BGR on the engine's device.
             thermal: (H, W) uint8, warm is bright, on the RGB grid.
-            weight: (H, W) float32 in 0..1, how far to trust each thermal pixel; 0 where there is none.
+            weight: (H, W) float32 in 0..1, how far to trust each thermal pixel; 0 where there is
+            none.
                 None trusts all of them.
 
         Returns:
@@ -104,8 +105,9 @@ class FusionEngine:
 
     def _check(self, rgb: Tensor, thermal: Tensor, weight: Tensor | None) -> None:
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != torch.uint8 or not rgb.numel():
-            raise ImageError(f'RGB image is {tuple(rgb.shape)} {rgb.dtype}, expected (H, W, 3) uint8 '
-                             'of at least 1x1', 'bad_shape')
+            raise ImageError(
+                f'RGB image is {tuple(rgb.shape)} {rgb.dtype}, expected (H, W, 3) uint8 of at '
+                'least 1x1', 'bad_shape')
         wanted = [('thermal image', thermal, torch.uint8)]
         if weight is not None:
             wanted.append(('weight', weight, torch.float32))
@@ -113,8 +115,8 @@ class FusionEngine:
             if image.shape != rgb.shape[:2] or image.dtype != dtype:
                 raise ImageError(
                     f'{name} is {tuple(image.shape)} {image.dtype}, expected '
-                    f'{tuple(rgb.shape[:2])} {dtype} like the RGB image: register the thermal image '
-                    'first (ivif_ros.registration, ivif register)', 'bad_shape')
+                    f'{tuple(rgb.shape[:2])} {dtype} like the RGB image: register the thermal '
+                    'image first (ivif_ros.registration, ivif register)', 'bad_shape')
         for name, image, _ in [('RGB image', rgb, torch.uint8), *wanted]:
             if image.device != self.device:
                 raise ImageError(
@@ -127,8 +129,8 @@ def recolour(planes: Tensor, luma: Tensor, fused: Tensor, arena: Arena) -> Tenso
 
     Brighter pixels get the difference of the luma on all three channels, which leaves Cb and Cr as
     they are: raising dark pixels does not raise their colour noise. Darker pixels are scaled, as in
-    shadow, which keeps their saturation. Where a channel would leave 0..255, the distance of the colour
-    from grey shrinks just so far that it fits: clipping a single channel would turn the hue.
+    shadow, which keeps their saturation. Where a channel would leave 0..255, the distance of the
+    colour from grey shrinks just so far that it fits: clipping a single channel would turn the hue.
 
     Args:
         planes: (3, H, W) float32 B, G, R in 0..255; changed in place.

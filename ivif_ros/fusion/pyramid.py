@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fusion in a Laplacian pyramid: details by local energy, brightness by saliency.
 
-The pyramid is Burt and Adelson's (1983) with the binomial filter [1 3 3 1]; choosing details by their
-energy goes back to Burt and Kolczynski (1993). What differs from the textbook: choices are soft, energy
-below the noise of the image does not count, details that only one camera sees are added instead of
-chosen, and the coarsest level keeps the brightness of the RGB image unless that is black, saturated or
-holds a warm target. Two equal inputs come back unchanged.
+The pyramid is Burt and Adelson's (1983) with the binomial filter [1 3 3 1]; choosing details by
+their energy goes back to Burt and Kolczynski (1993). What differs from the textbook: choices are
+soft, energy below the noise of the image does not count, details that only one camera sees are
+added instead of chosen, and the coarsest level keeps the brightness of the RGB image unless that is
+black, saturated or holds a warm target. Two equal inputs come back unchanged.
 
 All figures below are in units of luma, 0 (black) to 1 (white).
 """
@@ -23,7 +23,7 @@ from ivif_ros.fusion.registry import register
 from ivif_ros.fusion.resample import double, halve, halve_box, pad_to_multiple, smooth
 
 LEVELS = 5
-"""The coarsest level has cells of 32 pixels: about the size of a person who matters, at VGA."""
+"""The coarsest level has cells of 32 pixels: the details are all that is smaller."""
 
 NOISE_LEVELS = 3
 """Levels on which noise is estimated; further up it has averaged out."""
@@ -53,14 +53,17 @@ WARM_GAIN = 8.0
 """Times the energy of thermal details that belong to a warm target."""
 
 WARM_FROM = 2
-"""First level with that gain: the shape of a target comes from the thermal image, finer texture of
-clothes or signs from whoever has it."""
+"""First level with that gain: a target has its shape from the thermal image, and finer texture of
+clothes or signs from whichever image shows it."""
 
 BASE_GAIN = 0.3
 """Share of the thermal brightness, as far as the RGB image does not explain it, that is added."""
 
 FLOOR_SHARPNESS = 100.0
 """Steepness of the soft minimum: smooth in time where a plain minimum would jump."""
+
+RING_LEVEL = 2
+"""Level (a quarter of the size) on which dark rings around warm targets are taken away."""
 
 HEADROOM = 2.0
 """Amplitudes of thermal detail by which saturated areas are darkened so that it can be seen."""
@@ -86,7 +89,8 @@ class Pyramid:
             weight: (1, 1, H, W) float32, 0 where the thermal camera did not look; None: it saw all.
 
         Returns:
-            (1, 1, H, W), valid until the next call; may leave 0..1 a little where details overshoot.
+            (1, 1, H, W), valid until the next call; may leave 0..1 a little where details
+            overshoot.
         """
         if self._arena is None or self._arena.device != visible.device:
             self._arena = Arena(visible.device)
@@ -95,8 +99,8 @@ class Pyramid:
         height, width = visible.shape[-2:]
         planes = torch.cat((visible[0], thermal[0]), out=arena.empty(2, height, width))
         planes = pad_to_multiple(planes, 2 ** LEVELS)
-        # What is wanted of the images of all coarse levels lies side by side, so that each arithmetic
-        # operation is done once for all of them.
+        # What is wanted of the images of all coarse levels lies side by side, so that each
+        # arithmetic operation is done once for all of them.
         grid = _Grid(planes.shape[-2], planes.shape[-1])
         coarse, energies = arena.empty(2, grid.cells), arena.empty(3, grid.cells)
         gains = arena.empty(3, grid.cells)
@@ -117,6 +121,7 @@ class Pyramid:
         change = _base_change(base[0], base[1], grid.view(warm[None], LEVELS - 1)[0], mean, floor)
         change -= _headroom(base[0], [grid.view(energies, level) for level in range(LEVELS)], arena)
 
+        near = _near_warm(grid.view(warm[None], RING_LEVEL + 1), arena)
         _choose(energies, coarse, warm, seen, grid, arena, gains[1:])
         for level in reversed(range(LEVELS)):
             maps = grid.view(gains, level)
@@ -124,6 +129,10 @@ class Pyramid:
             maps = double(maps, arena)
             change = maps[0].addcmul_(maps[1], details[level][0])
             change.addcmul_(maps[2], details[level][1])
+            if level == RING_LEVEL:
+                # The detail levels of a warm target swing below zero around it. On a cold thermal
+                # background that is right, on the brightness of the RGB image it is a dark halo.
+                change.addcmul_(change.clamp(max=0), near, value=-1)
         return change.add_(planes[0])[None, None, :height, :width]
 
 
@@ -141,7 +150,8 @@ class _Grid:
     def view(self, buffer: Tensor, level: int) -> Tensor:
         """Images (n, h, w) on the grid that is one coarser than a level."""
         start, end = self.starts[level:level + 2]
-        return buffer[:, start:end].unflatten(1, self.shapes[level])
+        height, width = self.shapes[level]
+        return buffer[:, start:end].view(len(buffer), height, width)
 
 
 def _step(x: Tensor, low: float, high: float) -> Tensor:
@@ -187,13 +197,19 @@ def _warmth(thermal: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
     return _step((thermal - mean).div_(deviation + 0.02), 1.0, 2.5)
 
 
+def _near_warm(warm: Tensor, arena: Arena) -> Tensor:
+    """1 on and around warm targets, from `_warmth` (1, h, w): (4 h, 4 w)."""
+    around = smooth(smooth(warm, arena), arena).mul_(3).clamp_(max=1)
+    return double(double(around, arena), arena)[0]
+
+
 def _base_change(
         visible: Tensor, thermal: Tensor, warm: Tensor, mean: Tensor, floor: Tensor) -> Tensor:
     """What to add to the base (h, w) of the RGB image.
 
     The thermal level is taken from the coldest part of the scene, so that a cold flat thermal image
-    adds nothing. Dark and warm cells are raised to it; elsewhere a share of what the RGB image does not
-    explain (the residual of a linear fit) is added.
+    adds nothing. Dark and warm cells are raised to it; elsewhere a share of what the RGB image does
+    not explain (the residual of a linear fit) is added.
     """
     dark = 1 - _step(visible, 0.2, 0.6)
     lift = torch.maximum(dark, warm)
@@ -207,7 +223,7 @@ def _base_change(
 
 
 def _headroom(visible: Tensor, energies: list[Tensor], arena: Arena) -> Tensor:
-    """How far to darken cells (h, w) that the RGB image saturates and only the thermal one sees into.
+    """How far to darken cells (h, w) where the RGB image is saturated and the thermal one is not.
 
     White on white cannot be seen: thermal details need room above themselves.
     """

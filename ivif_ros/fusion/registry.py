@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fusion methods by name.
 
-A method is a callable on float luma planes in 0..1,
-`(visible (1, 1, H, W), thermal (1, 1, H, W), weight (1, 1, H, W) or None) -> (1, 1, H, W)`. The engine
-owns everything else: colour, dtypes, device, and what happens where there is no thermal image. The
-thermal plane is complete when it reaches a method (it continues smoothly where the camera did not look);
-`weight`, 0..1, tells a method which part of it was seen. Methods must not keep or change their inputs, and
-take any size from 1x1 on any device.
+A method is a callable on float luma planes in 0..1, `(visible (1, 1, H, W), thermal (1, 1, H, W),
+weight (1, 1, H, W) or None) -> (1, 1, H, W)`. The engine owns everything else: colour, dtypes,
+device, and what happens where there is no thermal image. The thermal plane is complete when it
+reaches a method (it continues smoothly where the camera did not look); `weight`, 0..1, tells a
+method which part of it was seen. Methods must not keep or change their inputs, and take any size
+from 1x1 on any device.
 
-Importing this module is cheap: the modules of the methods, and PyTorch with them, load on first use.
+Importing this module is cheap: the modules of the methods, and PyTorch with them, load on first
+use.
 """
 
 from __future__ import annotations

@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Halving, doubling and smoothing of image planes with binomial filters.
 
-All functions work on contiguous (n, H, W) float32 tensors on any device. Coarse pixel (i, j) covers fine
-pixels 2i, 2i+1 and 2j, 2j+1, so nothing shifts from level to level; beyond its border the image continues
-with its outermost pixels.
+All functions work on contiguous (n, H, W) float32 tensors on any device. Coarse pixel (i, j) covers
+fine pixels 2i, 2i+1 and 2j, 2j+1, so nothing shifts from level to level; beyond its border the
+image continues with its outermost pixels.
 
-On a CPU OpenCV does the work, on the tensors' own memory: for a few planes its filters are several times
-faster than PyTorch's convolution and interpolation. On other devices PyTorch does the same.
+On a CPU OpenCV does the work, on the tensors' own memory: for a few planes its filters are several
+times faster than PyTorch's convolution and interpolation. On other devices PyTorch does the same.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def halve_box(x: Tensor, arena: Arena) -> Tensor:
 def double(x: Tensor, arena: Arena) -> Tensor:
     """Twice the size by the filter of `halve`, which here is bilinear interpolation.
 
-    Repeated doubling converges to quadratic splines (Chaikin's corner cutting), so that coarse levels
-    leave no cells behind.
+    Repeated doubling converges to quadratic splines (Chaikin's corner cutting), so that coarse
+    levels leave no cells behind.
 
     Args:
         x: (n, H, W).

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quality of a fused image: the figures that the fusion literature quotes.
 
-All functions take grey images, (H, W) uint8, of one size, and compute in float64. The definitions are
-those of the evaluators that published tables use (8-bit grey, MI in nats, VIF and SSIM as means over
-both sources). EN, SD, SF and AG look at the fused image alone and rise with noise: never read them
-without the others.
+All functions take grey images, (H, W) uint8, of one size, and compute in float64. The definitions
+are those of the evaluators that published tables use (8-bit grey, MI in nats, VIF and SSIM as means
+over both sources). EN, SD, SF and AG look at the fused image alone and rise with noise: never read
+them without the others.
 """
 
 from __future__ import annotations
@@ -162,8 +162,8 @@ def evaluate(fused: Array, thermal: Array, visible: Array) -> dict[str, float]:
     for name, image in (('fused', fused), ('thermal', thermal), ('visible', visible)):
         if image.ndim != 2 or image.dtype != np.uint8 or image.shape != fused.shape:
             raise ImageError(
-                f'{name} image is {image.shape} {image.dtype}, expected (H, W) uint8 of the size of '
-                f'the fused image {fused.shape[:2]}', 'bad_shape')
+                f'{name} image is {image.shape} {image.dtype}, expected (H, W) uint8 of the size '
+                f'of the fused image {fused.shape[:2]}', 'bad_shape')
 
     def both(metric: Callable[[Array, Array], float]) -> float:
         return metric(fused, thermal) + metric(fused, visible)

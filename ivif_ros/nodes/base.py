@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import rclpy
+from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
@@ -45,6 +46,7 @@ class BaseNode(LifecycleNode):  # type: ignore[misc]
         self.shell_parameters = RosParameters(self, NodeParameters)
         self._diagnostics: Diagnostics | None = None
         self.is_active = False
+        self._guard_transitions()
         for line in unknown_start_values(self):
             log.warning(line)
 
@@ -176,6 +178,22 @@ class BaseNode(LifecycleNode):  # type: ignore[misc]
             self.failures.say(f'{kind}.{type(error).__name__}', f'{kind}: unexpected '
                               + ''.join(traceback.format_exception(error)).rstrip())
 
+    def _guard_transitions(self) -> None:
+        """Answer a request for an impossible transition; rclpy lets it end the process."""
+        for service in self.services:
+            if service.srv_type is ChangeState:
+                service.callback = self._refusing(service.callback)
+
+    def _refusing(self, callback: Callable[..., Any]) -> Callable[..., Any]:
+        def change_state(request: Any, response: Any) -> Any:
+            try:
+                return callback(request, response)
+            except Exception as error:
+                self.get_logger().error(f'transition refused: {error}')
+                response.success = False
+                return response
+        return change_state
+
     def _configure(self) -> None:
         self.shell_parameters.check()
         params = self.params
@@ -204,6 +222,16 @@ class BaseNode(LifecycleNode):  # type: ignore[misc]
         return False
 
 
+def spin(executor: SingleThreadedExecutor, node: BaseNode) -> None:
+    """Spin until the process is told to end, or until a callback fails; that is reported."""
+    try:
+        executor.spin()
+    except ExternalShutdownException:
+        raise
+    except Exception as error:
+        node.report('node', error)
+
+
 def run(node_type: Callable[[], BaseNode], args: Sequence[str] | None = None) -> int:
     """Run a node until the process is told to end.
 
@@ -221,7 +249,8 @@ def run(node_type: Callable[[], BaseNode], args: Sequence[str] | None = None) ->
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         node.autostart()
-        executor.spin()
+        while rclpy.ok():
+            spin(executor, node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:

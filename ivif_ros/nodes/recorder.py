@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import struct
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from rclpy.utilities import remove_ros_args
 
+from ivif_ros.bags.file import header_stamp_ns
 from ivif_ros.bags.writer import BagWriter
 from ivif_ros.errors import IvifError, ParameterError
 from ivif_ros.ros.rclpy_messages import RclpyFactory
@@ -39,15 +39,6 @@ TOPICS = {
     'label_info': 'vision_msgs/msg/LabelInfo',
 }
 LATCHED = ('label_info',)
-
-
-def header_stamp_ns(cdr: bytes) -> int:
-    """Read the stamp of a serialised message that begins with a std_msgs/Header.
-
-    The first four bytes name the encapsulation (the second byte is 1 for little endian).
-    """
-    seconds, nanoseconds = struct.unpack_from('<iI' if cdr[1] & 1 else '>iI', cdr, 4)
-    return int(seconds) * 1_000_000_000 + int(nanoseconds)
 
 
 class Recorder(Node):

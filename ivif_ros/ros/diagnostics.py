@@ -79,7 +79,10 @@ class Diagnostics:
         self._node.destroy_publisher(self._publisher)
 
     def _status(self, name: str, task: Callable[[], Finding]) -> DiagnosticStatus:
-        finding = task()
+        try:
+            finding = task()
+        except Exception as error:  # a defect here must not end the node
+            finding = Finding(Level.ERROR, f'unexpected {error!r}')
         status = DiagnosticStatus()
         status.level = bytes([finding.level])
         status.name = f'{self._node.get_name()}: {name}'

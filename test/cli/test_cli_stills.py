@@ -199,6 +199,7 @@ def test_images_of_other_proportions_need_registration(folders, capsys):
 def test_impossible_options_are_said(folders, capsys, words, expected):
     assert run('fuse', folders, *words) == 2
     assert expected in capsys.readouterr().err
+    assert not (folders / 'out').exists()
 
 
 @pytest.mark.parametrize('image', [

@@ -35,8 +35,7 @@ class Partner:
         from rclpy.executors import SingleThreadedExecutor
 
         self.node = rclpy.create_node('partner')
-        self.executors = []
-        self.threads = []
+        self.stops = []
         self.received = defaultdict(list)
         self.condition = threading.Condition()
         self.publishers = {}
@@ -49,16 +48,23 @@ class Partner:
 
         executor = self._executor_type()
         executor.add_node(node)
+        stopped = threading.Event()
 
         def spin():
             # A test may shut rclpy down while this spins.
             with contextlib.suppress(ExternalShutdownException):
-                executor.spin()
+                while not stopped.is_set():
+                    executor.spin_once(0.5)
         thread = threading.Thread(target=spin, daemon=True)
         thread.start()
-        self.executors.append(executor)
-        self.threads.append(thread)
-        return executor
+
+        def stop():
+            stopped.set()
+            executor.wake()
+            thread.join(DEADLINE_S)
+            executor.shutdown()
+        self.stops.append(stop)
+        return stop
 
     def subscribe(self, message_type, topic, qos=10):
         self.received[topic] = []
@@ -97,10 +103,8 @@ class Partner:
         return future.result()
 
     def close(self):
-        for executor in self.executors:
-            executor.shutdown()
-        for thread in self.threads:
-            thread.join(DEADLINE_S)
+        for stop in self.stops:
+            stop()
         self.node.destroy_node()
 
 
@@ -142,9 +146,9 @@ def start(ros, partner):
         nodes[-1] = node, partner.spin(node)
         return node
     yield make
-    for node, executor in nodes:
-        if executor is not None:
-            executor.shutdown()
+    for node, stop in nodes:
+        if stop is not None:
+            stop()
         node.close()
         node.destroy_node()
 

@@ -75,6 +75,12 @@ def test_a_lifecycle_manager_can_take_it_through_all_states(start, partner, came
     assert state(partner) == State.PRIMARY_STATE_FINALIZED
 
 
+def test_a_transition_that_is_not_possible_is_refused(start, partner):
+    start(IvifNode)
+    assert not change(partner, Transition.TRANSITION_CONFIGURE)
+    assert state(partner) == State.PRIMARY_STATE_ACTIVE
+
+
 def test_autostart_makes_it_active(start, partner):
     start(IvifNode)
     assert state(partner) == State.PRIMARY_STATE_ACTIVE
@@ -180,12 +186,13 @@ def test_services_of_a_node_that_is_not_active_say_so(start, partner):
 def test_a_process_ends_cleanly_when_told(partner, tmp_path, module, number):
     environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(
         [REPOSITORY, os.environ.get('PYTHONPATH', '')])}
-    log = tmp_path / 'log'
+    log, name = tmp_path / 'log', f'ended_{module}_{int(number)}'
     with log.open('w') as output:
-        process = subprocess.Popen([sys.executable, '-m', f'ivif_ros.nodes.{module}'],
-                                   stdout=output, stderr=output, env=environment)
+        process = subprocess.Popen(
+            [sys.executable, '-m', f'ivif_ros.nodes.{module}', '--ros-args', '-r',
+             f'__node:={name}'], stdout=output, stderr=output, env=environment)
     try:
-        client = partner.node.create_client(GetState, f'{module}/get_state')
+        client = partner.node.create_client(GetState, f'{name}/get_state')
         partner.wait(lambda: client.service_is_ready() or process.poll() is not None,
                      'the node to be up', 60.0)
         assert process.poll() is None, log.read_text()
