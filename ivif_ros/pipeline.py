@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import torch
 
     from ivif_ros.detection import Detector
-    from ivif_ros.fusion import FusionEngine
+    from ivif_ros.fusion.engine import FusionEngine
     from ivif_ros.registration import Warper
 
 
@@ -96,7 +96,7 @@ class Pipeline:
     def __init__(self, params: Parameters, *, live: bool = False,
                  counters: Counters | None = None) -> None:
         """Create the stages; torch is imported here."""
-        from ivif_ros.fusion import FusionEngine
+        from ivif_ros.fusion.engine import FusionEngine
         from ivif_ros.registration import Warper
 
         self.counters = counters if counters is not None else Counters()
@@ -288,10 +288,9 @@ class Pipeline:
             freeze = self._freeze.update(thermal.image, thermal.stamp_ns)
             health = self._health.update(
                 rgb.image if rgb is not None else None, thermal.image, freeze)
-        import torch
 
         with _timed(latency, 'warp'):
-            uploaded = torch.from_numpy(np.ascontiguousarray(thermal.image)).to(self._engine.device)
+            uploaded = self._upload(thermal.image)
             weight = self._warper.weight(deformation)
         return Registered(pair, health, deformation, uploaded, weight, latency)
 
@@ -305,9 +304,7 @@ class Pipeline:
         with torch.inference_mode():
             with _timed(latency, 'fusion'):
                 if health.mode is Mode.FUSED and colour is not None and thermal is not None:
-                    uploaded = torch.from_numpy(np.ascontiguousarray(colour)).to(
-                        self._engine.device)
-                    fused = self._engine.fuse(uploaded, thermal, weight).cpu().numpy()
+                    fused = self._engine.fuse(self._upload(colour), thermal, weight).cpu().numpy()
                 elif health.mode is not Mode.RGB_ONLY and thermal is not None:
                     assert weight is not None
                     fused = _thermal_picture(
@@ -390,9 +387,16 @@ class Pipeline:
         registered = weight = None
         with torch.inference_mode(), _timed(latency, 'warp'):
             if thermal_u8 is not None and deformation is not None:
-                uploaded = torch.from_numpy(thermal_u8).to(self._engine.device)
-                registered, weight = self._warper.warp(uploaded, deformation)
+                registered, weight = self._warper.warp(self._upload(thermal_u8), deformation)
         return Registered(pair, health, deformation, registered, weight, latency)
+
+    def _upload(self, image: Array) -> torch.Tensor:
+        """Put an image on the device; on the CPU its memory is shared."""
+        import torch
+
+        # PyTorch has no read-only tensors and warns of such arrays (frames of recordings are).
+        shareable = np.require(image, requirements=['C', 'W'])
+        return torch.from_numpy(shareable).to(self._engine.device)
 
     def _with_detections(self, result: FusionResult) -> FusionResult:
         period_ns = self._params.detection.period_ms * 1e6

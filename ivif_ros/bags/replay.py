@@ -16,7 +16,7 @@ from ivif_ros.counters import is_loss
 from ivif_ros.errors import ImageError
 from ivif_ros.parameters import Parameters
 from ivif_ros.registration import dense_map
-from ivif_ros.sources.base import FrameSource
+from ivif_ros.frame_source import FrameSource
 from ivif_ros.sync import PairMatcher
 from ivif_ros.types import FramePair, FusionResult
 

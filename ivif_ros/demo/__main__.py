@@ -12,9 +12,8 @@ import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
-from ivif_ros.bags.summary import RunSummary
+from ivif_ros.cli.run_tables import print_summary
 from ivif_ros.errors import IvifError, OutputError
 
 MARKER = '.ivif_demo'
@@ -72,7 +71,7 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
                       f'ivif_ros  {options.source}')
     text = json.dumps({'source': options.source, **summary.as_dict()}, indent=2)
     (out / 'summary.json').write_text(text)
-    console.print(_table(summary))
+    print_summary(summary, 'what the recorder received')
     console.print(f'{out} made in {time.monotonic() - started:.0f} s: fused.mp4, '
                   'contact_sheet.png, outputs/ (MCAP), summary.json',
                   highlight=False, soft_wrap=True)
@@ -107,29 +106,6 @@ def _node_arguments(options: argparse.Namespace) -> list[str]:
         settings.append(f'registration.calibration:={options.calibration}')
     settings += [item.replace('=', ':=', 1) for item in options.set]
     return ['--ros-args', *(part for item in settings for part in ('-p', item))]
-
-
-def _table(summary: RunSummary) -> Table:
-    table = Table(title='what the recorder received')
-    table.add_column('figure')
-    table.add_column('value', justify='right')
-    for name in ('pairs_in', 'pairs_fused', 'pairs_partial'):
-        table.add_row(name, str(getattr(summary, name)))
-    table.add_row('fps', f'{summary.fps:.1f}')
-    for name, value in summary.dropped.items():
-        table.add_row(f'dropped {name}', str(value))
-    rows = {'skew': summary.skew_ms, **summary.latency_ms}
-    for name, figures in rows.items():
-        if figures:
-            table.add_row(f'{name} p50 / p99', f'{figures["p50"]:.1f} / {figures["p99"]:.1f} ms')
-    error = summary.registration_error
-    if error is None:
-        table.add_row('registration error', 'truth not known')
-    else:
-        figures = error['rgb_px']
-        table.add_row('registration error median / mean',
-                      f'{figures["median"]:.1f} / {figures["mean"]:.1f} px')
-    return table
 
 
 if __name__ == '__main__':

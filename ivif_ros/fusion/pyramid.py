@@ -121,7 +121,8 @@ class Pyramid:
         change = _base_change(base[0], base[1], grid.view(warm[None], LEVELS - 1)[0], mean, floor)
         change -= _headroom(base[0], [grid.view(energies, level) for level in range(LEVELS)], arena)
 
-        near = _near_warm(grid.view(warm[None], RING_LEVEL + 1), arena)
+        ring = _rings(grid.view(warm[None], RING_LEVEL + 1),
+                      grid.view(coarse, RING_LEVEL - 1)[0], arena)
         _choose(energies, coarse, warm, seen, grid, arena, gains[1:])
         for level in reversed(range(LEVELS)):
             maps = grid.view(gains, level)
@@ -130,9 +131,9 @@ class Pyramid:
             change = maps[0].addcmul_(maps[1], details[level][0])
             change.addcmul_(maps[2], details[level][1])
             if level == RING_LEVEL:
-                # The detail levels of a warm target swing below zero around it. On a cold thermal
-                # background that is right, on the brightness of the RGB image it is a dark halo.
-                change.addcmul_(change.clamp(max=0), near, value=-1)
+                # The detail levels of a warm target swing below zero around it. On the thermal
+                # background that is right, on an RGB image in the dark it is a black halo.
+                change.addcmul_(change.clamp(max=0), ring, value=-1)
         return change.add_(planes[0])[None, None, :height, :width]
 
 
@@ -197,10 +198,19 @@ def _warmth(thermal: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
     return _step((thermal - mean).div_(deviation + 0.02), 1.0, 2.5)
 
 
-def _near_warm(warm: Tensor, arena: Arena) -> Tensor:
-    """1 on and around warm targets, from `_warmth` (1, h, w): (4 h, 4 w)."""
+def _rings(warm: Tensor, visible: Tensor, arena: Arena) -> Tensor:
+    """1 on and around warm targets where the RGB image is dark.
+
+    Args:
+        warm: (1, h, w) from `_warmth`.
+        visible: (4 h, 4 w) luma.
+        arena: memory of the result.
+
+    Returns:
+        (4 h, 4 w).
+    """
     around = smooth(smooth(warm, arena), arena).mul_(3).clamp_(max=1)
-    return double(double(around, arena), arena)[0]
+    return double(double(around, arena), arena)[0].mul_(1 - _step(visible, 0.15, 0.4))
 
 
 def _base_change(

@@ -1,3 +1,3 @@
 # Copyright 2026 ivif_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""TODO."""
+"""Figures of quality: of fused images and of registration."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ivif_ros.errors import SourceError
-from ivif_ros.sources.base import FrameSource
+from ivif_ros.frame_source import FrameSource
 from ivif_ros.sources.shaping import LimitedSource, LoopedSource
 
 BAG_SUFFIXES = ('.mcap', '.db3', '.bag')

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ivif_ros.errors import SourceError
-from ivif_ros.sources.base import GAP_NS, FrameSource
+from ivif_ros.frame_source import GAP_NS, FrameSource
 from ivif_ros.types import Array, Frame, Sensor
 
 

@@ -26,7 +26,7 @@ from ivif_ros.counters import Counters
 from ivif_ros.errors import ImageError, OutputError, SourceError
 from ivif_ros.parameters import DetectionParameters, Parameters, SyncParameters
 from ivif_ros.registration import dense_map
-from ivif_ros.sources.base import FrameSource
+from ivif_ros.frame_source import FrameSource
 from ivif_ros.types import Deformation, Detections, Frame, FusionResult, Mode
 
 MS = 1_000_000

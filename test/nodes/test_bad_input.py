@@ -114,7 +114,7 @@ def test_all_equal_thermal_image(rig, partner):
     ({'focal': -3.0}, 'bad_camera_info'),
 ])
 def test_camera_info_that_contradicts_the_image_or_itself(rig, partner, info, reason):
-    node, both = rig()
+    _, both = rig()
 
     def send():
         both.infos['rgb'].publish(both.info('rgb', **info))

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node over real DDS: what comes out, with which stamp and frame."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,8 @@ from ivif_ros.ros.message_factory import stamp_of
 
 S = 1_000_000_000
 OUTPUTS = {
-    'fused/image': Image, 'fused/camera_info': CameraInfo, 'fused/image/compressed': CompressedImage,
+    'fused/image': Image, 'fused/camera_info': CameraInfo,
+    'fused/image/compressed': CompressedImage,
     'thermal_registered/image': Image, 'thermal_registered/camera_info': CameraInfo,
     'deformation': Deformation, 'status': Status}
 
@@ -137,8 +140,7 @@ def test_nothing_is_converted_for_nobody(rig, partner, monkeypatch):
     assert made == []
 
 
-def test_a_burst_is_answered_with_the_newest_pair_and_the_rest_is_counted(rig, partner, monkeypatch):
-    import threading
+def test_of_a_burst_the_newest_pair_is_used_and_the_rest_counted(rig, partner, monkeypatch):
     node, both = rig({'sync.pairing': 'match'})
     both.keep_sending(lambda: newest_status(partner, mode=Status.FUSED), 'a fused pair')
     release, busy, work = threading.Event(), threading.Event(), node.work

@@ -65,8 +65,8 @@ def test_a_lifecycle_manager_can_take_it_through_all_states(start, partner, came
         both.keep_sending(lambda: partner.received['fused/image'], 'a fused image')
         assert change(partner, Transition.TRANSITION_DEACTIVATE)
         assert node.engine is None, 'memory of the device is freed'
-        partner.wait(lambda: not any(
-            p.get_subscription_count() for p in both.publishers.values()), 'silence')
+        partner.wait(lambda publishers=both.publishers: not any(
+            p.get_subscription_count() for p in publishers.values()), 'silence')
     assert change(partner, Transition.TRANSITION_CLEANUP)
     assert state(partner) == State.PRIMARY_STATE_UNCONFIGURED
     assert change(partner, Transition.TRANSITION_CONFIGURE)
@@ -180,28 +180,31 @@ def test_services_of_a_node_that_is_not_active_say_so(start, partner):
     assert 'active' in answer.message
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize('module', ['ivif_node', 'registration_node', 'fusion_node',
-                                    'detection_node'])
-def test_a_process_ends_cleanly_when_told(partner, tmp_path, module, number):
+def test_processes_end_cleanly_when_told(partner, tmp_path):
     environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(
         [REPOSITORY, os.environ.get('PYTHONPATH', '')])}
-    log, name = tmp_path / 'log', f'ended_{module}_{int(number)}'
-    with log.open('w') as output:
-        process = subprocess.Popen(
-            [sys.executable, '-m', f'ivif_ros.nodes.{module}', '--ros-args', '-r',
-             f'__node:={name}'], stdout=output, stderr=output, env=environment)
+    nodes = {'ivif_node': signal.SIGINT, 'registration_node': signal.SIGTERM,
+             'fusion_node': signal.SIGINT, 'detection_node': signal.SIGTERM}
+    processes = {}
     try:
-        client = partner.node.create_client(GetState, f'{name}/get_state')
-        partner.wait(lambda: client.service_is_ready() or process.poll() is not None,
-                     'the node to be up', 60.0)
-        assert process.poll() is None, log.read_text()
-        future = client.call_async(GetState.Request())
-        partner.wait(future.done, 'an answer of the node', 60.0)
-        assert future.result().current_state.id == State.PRIMARY_STATE_ACTIVE
-        process.send_signal(number)
-        assert process.wait(20) == 0, log.read_text()
+        for name in nodes:
+            with (tmp_path / name).open('w') as log:
+                processes[name] = subprocess.Popen(
+                    [sys.executable, '-m', f'ivif_ros.nodes.{name}', '--ros-args', '-r',
+                     f'__node:=ended_{name}'], stdout=log, stderr=log, env=environment)
+        for name, number in nodes.items():
+            log, process = tmp_path / name, processes[name]
+            client = partner.node.create_client(GetState, f'ended_{name}/get_state')
+            partner.wait(lambda client=client, process=process: client.service_is_ready()
+                         or process.poll() is not None, f'{name} to be up', 60.0)
+            assert process.poll() is None, log.read_text()
+            future = client.call_async(GetState.Request())
+            partner.wait(future.done, f'an answer of {name}', 60.0)
+            assert future.result().current_state.id == State.PRIMARY_STATE_ACTIVE
+            process.send_signal(number)
+            assert process.wait(20) == 0, log.read_text()
+            assert 'Traceback' not in log.read_text()
     finally:
-        process.kill()
-        process.wait()
-    assert 'Traceback' not in log.read_text()
+        for process in processes.values():
+            process.kill()
+            process.wait()
