@@ -42,7 +42,7 @@ setup(
         (f'share/{NAME}', ['package.xml']),
         (f'share/{NAME}/msg', glob('msg/*.msg')),
         (f'share/{NAME}/launch', glob('launch/*.launch.py')),
-        (f'share/{NAME}/config', glob('config/*.yaml')),
+        (f'share/{NAME}/config', glob('config/*.yaml') + glob('config/*.xml')),
         (f'share/{NAME}/rviz', glob('rviz/*.rviz')),
     ],
     install_requires=['numpy>=1.24', 'opencv-python>=4.5', 'torch>=2.0', 'PyYAML', 'rosbags>=0.11.9',

@@ -8,7 +8,12 @@ thermal_image:=/lwir/image_raw detector_weights:=/opt/models/people.pt rviz:=tru
 
 from pathlib import Path
 
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+)
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -50,8 +55,21 @@ OVERRIDES = {
     'method': 'fusion.method', 'device': 'fusion.device', 'detector_weights': 'detection.weights',
     'calibration': 'registration.calibration', 'rgb_transport': 'rgb_transport',
     'thermal_transport': 'thermal_transport'}
+FAST_DDS = 'rmw_fastrtps_cpp'
+# The second name is that of Humble.
+FAST_DDS_PROFILES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 COMPOSED = ('ivif_node',)
 SPLIT = ('registration_node', 'fusion_node', 'detection_node')
+
+
+def large_images(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """Let Fast DDS pass whole images through shared memory, unless the user has profiles."""
+    environment = context.environment
+    ours = environment.get('RMW_IMPLEMENTATION', FAST_DDS) == FAST_DDS
+    if not ours or any(environment.get(name) for name in FAST_DDS_PROFILES):
+        return []
+    path = str(SHARE / 'config' / 'fastdds.xml')
+    return [SetEnvironmentVariable(name, path) for name in FAST_DDS_PROFILES]
 
 
 def start_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
@@ -91,6 +109,7 @@ def generate_launch_description() -> LaunchDescription:
         *(DeclareLaunchArgument(
             name, default_value=default, description=description, choices=choices)
           for name, default, description, choices in ARGUMENTS),
+        OpaqueFunction(function=large_images),
         OpaqueFunction(function=start_nodes),
         Node(
             package='rviz2', executable='rviz2', namespace=LaunchConfiguration('namespace'),

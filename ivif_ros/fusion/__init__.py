@@ -22,8 +22,8 @@ __all__ = ['FusionEngine', 'fuse']
 def fuse(rgb: Array, thermal: Array, method: str = 'pyramid', device: str = 'auto') -> Array:
     """Fuse two arrays of the same size.
 
-    For one pair or a few; a stream is better served by `ivif_ros.pipeline`, whose normalisation of the
-    thermal image is steady over time. May be called from one thread at a time.
+    For one pair or a few; a stream is better served by `ivif_ros.pipeline`, whose normalisation of
+    the thermal image is steady over time. May be called from one thread at a time.
 
     Args:
         rgb: (H, W, 3) uint8 BGR.
@@ -51,15 +51,15 @@ def fuse(rgb: Array, thermal: Array, method: str = 'pyramid', device: str = 'aut
         raise ImageError(f'RGB image has shape {rgb.shape}, expected (H, W, 3)', 'bad_shape')
     if thermal.shape != rgb.shape[:2]:
         raise ImageError(
-            f'thermal image has shape {thermal.shape}, expected {rgb.shape[:2]} like the RGB image: '
-            'register it first (ivif_ros.registration, ivif register)', 'bad_shape')
+            f'thermal image has shape {thermal.shape}, expected {rgb.shape[:2]} like the RGB '
+            'image: register it first (ivif_ros.registration, ivif register)', 'bad_shape')
     if thermal.dtype != np.uint8:
         from ivif_ros.parameters import ThermalParameters
         from ivif_ros.thermal import ThermalNormaliser
         thermal = ThermalNormaliser(ThermalParameters()).apply(thermal, 0)
     engine = _engine(method, device)
     # Copies where PyTorch cannot take the array as it is: negative strides, read-only memory.
-    tensors = [torch.from_numpy(np.require(image, requirements='CW')).to(engine.device)
+    tensors = [torch.from_numpy(np.require(image, requirements=['C', 'W'])).to(engine.device)
                for image in (rgb, thermal)]
     fused: Array = engine.fuse(*tensors).cpu().numpy()
     return fused

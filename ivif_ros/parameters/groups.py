@@ -131,7 +131,9 @@ class FusionParameters:
         'them).', runtime=True)
     device: str = parameter('auto', 'auto, cpu, cuda or cuda:N; auto takes CUDA where it works.')
     threads: int = parameter(
-        0, 'CPU threads of PyTorch and OpenCV; 0 leaves their defaults.', minimum=0, maximum=1024)
+        1, 'CPU threads of PyTorch and OpenCV for one image. One is the steadiest: several wait for '
+        'each other whenever the machine is busy. 0 leaves the defaults of the libraries.',
+        minimum=0, maximum=1024)
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,6 @@ def test_agrees_with_published_evaluators(shared_data, row):
         else:
             visible = cv2.cvtColor(cv2.imread(str(rgb_path)), cv2.COLOR_BGR2GRAY)
         thermal = cv2.imread(str(thermal_path), cv2.IMREAD_GRAYSCALE)
-        if thermal.ndim == 3:
-            thermal = thermal[..., 0]
         mean = np.round((thermal.astype(np.float64) + visible) / 2).astype(np.uint8)
         fused = {'average': mean, 'maximum': np.maximum(thermal, visible), 'thermal': thermal}[row]
         found = metrics.evaluate(fused, thermal, visible)
@@ -71,7 +69,9 @@ def test_an_image_compared_with_itself_is_perfect():
     assert metrics.structural_similarity(image, image) == pytest.approx(1)
     assert metrics.visual_information_fidelity(image, image) == pytest.approx(1, abs=1e-6)
     assert metrics.correlation(image, image) == pytest.approx(1)
-    assert metrics.edge_preservation(image, image, image) > 0.98
+    # The sigmoids of Xydeas and Petrovic stop short of 1 at equal strength and orientation.
+    most = 0.9994 / (1 + math.exp(-15 * 0.5)) * 0.9879 / (1 + math.exp(-22 * 0.2))
+    assert metrics.edge_preservation(image, image, image) == pytest.approx(most)
 
 
 def test_ssim_against_a_loop():

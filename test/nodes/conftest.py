@@ -54,13 +54,12 @@ class Partner:
             # A test may shut rclpy down while this spins.
             with contextlib.suppress(ExternalShutdownException):
                 while not stopped.is_set():
-                    executor.spin_once(0.5)
+                    executor.spin_once(0.05)
         thread = threading.Thread(target=spin, daemon=True)
         thread.start()
 
         def stop():
             stopped.set()
-            executor.wake()
             thread.join(DEADLINE_S)
             executor.shutdown()
         self.stops.append(stop)

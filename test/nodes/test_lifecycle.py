@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 pytest.importorskip('rclpy')
@@ -20,6 +21,8 @@ from std_srvs.srv import Trigger
 
 from ivif_ros.msg import Status
 from ivif_ros.nodes.ivif_node import IvifNode
+from ivif_ros.registration import Calibration, load_calibration
+from ivif_ros.types import CameraModel
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -170,6 +173,23 @@ def test_save_calibration_says_why_it_cannot(start, partner, tmp_path):
     assert not answer.success
     assert answer.message
     assert not (tmp_path / 'rig.yaml').exists()
+
+
+def test_save_calibration_writes_what_is_known(start, partner, tmp_path, monkeypatch):
+    path = tmp_path / 'rig.yaml'
+    node = start(IvifNode, {'calibration_output': str(path)})
+    camera = CameraModel(64, 48, np.array([[60.0, 0, 31.5], [0, 60, 23.5], [0, 0, 1]]))
+    monkeypatch.setattr(node.pipeline, 'estimated_calibration',
+                        lambda: Calibration(camera, camera, np.eye(4)))
+    answer = partner.call(Trigger, 'ivif_node/save_calibration', Trigger.Request())
+    assert answer.success, answer.message
+    assert str(path) in answer.message
+    saved = load_calibration(path)
+    assert saved.rgb.matrix[0, 0] == 60.0
+    assert set_parameters(partner, calibration_output='/proc/no/rig.yaml').successful
+    answer = partner.call(Trigger, 'ivif_node/save_calibration', Trigger.Request())
+    assert not answer.success
+    assert '/proc/no/rig.yaml' in answer.message
 
 
 def test_services_of_a_node_that_is_not_active_say_so(start, partner):

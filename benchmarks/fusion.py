@@ -1,0 +1,126 @@
+# Copyright 2026 ivif_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Quality and time of every fusion method on real pairs, in one table.
+
+`python benchmarks/fusion.py [--pairs N] [--json FILE] [--data DIR] [--device D] [--threads T]`. DIR
+holds the data sets (`msrs/`, `roadscene/`, ...), each with registered pairs in `rgb/` and
+`thermal/`. Quality is measured on the luma of the fused colour image, pairs spread evenly over each
+set. Times are medians over 640x480 pairs, colour image in to colour image out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from ivif_ros.fusion import FusionEngine, registry
+from ivif_ros.metrics.fusion import evaluate
+from ivif_ros.parameters import FusionParameters
+
+DATASETS = ('msrs', 'roadscene')
+DECIMALS = {'EN': 2, 'SD': 1, 'SF': 2, 'AG': 2, 'MI': 2, 'SCD': 2, 'VIF': 3, 'Qabf': 3, 'SSIM': 3,
+            'CC': 3}
+Pair = tuple[Any, Any]
+
+
+def load_pairs(folder: Path, count: int) -> list[Pair]:
+    """Read registered pairs, spread evenly over a data set, as BGR and grey images."""
+    thermal = {path.stem: path for path in (folder / 'thermal').iterdir()}
+    colour = sorted(path for path in (folder / 'rgb').iterdir() if path.stem in thermal)
+    chosen = [colour[i * len(colour) // count] for i in range(min(count, len(colour)))]
+    return [(cv2.imread(str(path)), cv2.imread(str(thermal[path.stem]), cv2.IMREAD_GRAYSCALE))
+            for path in chosen]
+
+
+def quality(engine: FusionEngine, pairs: list[Pair]) -> dict[str, float]:
+    """Mean of each figure over the pairs."""
+    rows = []
+    for rgb, thermal in pairs:
+        fused = engine.fuse(*(torch.from_numpy(x).to(engine.device) for x in (rgb, thermal)))
+        rows.append(evaluate(cv2.cvtColor(fused.cpu().numpy(), cv2.COLOR_BGR2GRAY), thermal,
+                             cv2.cvtColor(rgb, cv2.COLOR_BGR2GRAY)))
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+
+def milliseconds(engines: dict[str, FusionEngine], pair: Pair, repeats: int) -> dict[str, float]:
+    """Median time of each engine at 640x480, images on the device, taken in turns."""
+    images = [cv2.resize(image, (640, 480)) for image in pair]
+    times: dict[str, list[float]] = {name: [] for name in engines}
+    for engine in engines.values():
+        engine.warm_up((640, 480))
+    for _ in range(repeats):
+        for name, engine in engines.items():
+            tensors = [torch.from_numpy(image).to(engine.device) for image in images]
+            if engine.device.type == 'cuda':
+                torch.cuda.synchronize(engine.device)
+            started = time.perf_counter()
+            engine.fuse(*tensors)
+            if engine.device.type == 'cuda':
+                torch.cuda.synchronize(engine.device)
+            times[name].append((time.perf_counter() - started) * 1e3)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def main() -> int:
+    """Measure, print the table and write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    default = os.environ.get('IVIF_DATA', str(Path(__file__).parents[2] / 'shared' / 'data'))
+    parser.add_argument('--pairs', type=int, default=20, help='pairs of each data set')
+    parser.add_argument('--json', type=Path, help='also write the rows to this file')
+    parser.add_argument('--data', type=Path, default=Path(default), help='folder of the data sets')
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
+    parser.add_argument('--threads', type=int, default=0, help='CPU threads; 0 leaves the default')
+    parser.add_argument('--repeats', type=int, default=100, help='timed pairs of each method')
+    args = parser.parse_args()
+    if args.pairs < 1 or args.repeats < 1:
+        parser.error('--pairs and --repeats must be at least 1')
+    sets = {name: load_pairs(args.data / name, args.pairs) for name in DATASETS
+            if (args.data / name / 'rgb').is_dir() and (args.data / name / 'thermal').is_dir()}
+    sets = {name: pairs for name, pairs in sets.items() if pairs}
+    if not sets:
+        print(f'no pairs under {args.data}, expected {" or ".join(DATASETS)} with rgb/ and '
+              'thermal/; set --data or IVIF_DATA', file=sys.stderr)
+        return 1
+    engines = {name: FusionEngine(FusionParameters(
+        method=name, device=args.device, threads=args.threads)) for name in registry.names()}
+    times = milliseconds(engines, next(iter(sets.values()))[0], args.repeats)
+    rows: list[dict[str, Any]] = [
+        {'method': method, 'dataset': dataset, 'ms': times[method], **quality(engine, pairs)}
+        for dataset, pairs in sets.items() for method, engine in engines.items()]
+
+    engine = next(iter(engines.values()))
+    where = engine.device_reason
+    if engine.device.type == 'cpu':
+        where += f', {torch.get_num_threads()} threads'
+    counts = ', '.join(f'{len(pairs)} of {name}' for name, pairs in sets.items())
+    table = Table(title=f'{counts}; {where}')
+    for name in ('dataset', 'method', 'ms', *DECIMALS):
+        table.add_column(name, justify='left' if name in ('dataset', 'method') else 'right',
+                         no_wrap=True)
+    for row in rows:
+        table.add_row(row['dataset'], row['method'], f'{row["ms"]:.2f}',
+                      *(f'{row[name]:.{digits}f}' for name, digits in DECIMALS.items()))
+    console = Console()
+    console.width = max(console.width, 110)
+    console.print(table)
+    if args.json:
+        result = {'default': FusionParameters().method, 'device': where, 'pairs': args.pairs,
+                  'rows': rows}
+        args.json.write_text(json.dumps(result, indent=1) + '\n')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
