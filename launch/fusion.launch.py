@@ -56,7 +56,7 @@ OVERRIDES = {
     'calibration': 'registration.calibration', 'rgb_transport': 'rgb_transport',
     'thermal_transport': 'thermal_transport'}
 FAST_DDS = 'rmw_fastrtps_cpp'
-# The second name is that of Humble.
+# The second name holds up to Jazzy.
 FAST_DDS_PROFILES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 COMPOSED = ('ivif_node',)
 SPLIT = ('registration_node', 'fusion_node', 'detection_node')

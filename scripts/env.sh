@@ -10,7 +10,7 @@ export AMENT_PREFIX_PATH="$venv${AMENT_PREFIX_PATH:+:$AMENT_PREFIX_PATH}"
 export ROS_AUTOMATIC_DISCOVERY_RANGE="${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}"
 # Humble knows only the older switch, later distributions warn of it.
 [ "${ROS_DISTRO:-}" != humble ] || export ROS_LOCALHOST_ONLY="${ROS_LOCALHOST_ONLY:-1}"
-# Fast DDS passes whole images through shared memory; the second name is that of Humble.
+# Fast DDS passes whole images through shared memory; the second name holds up to Jazzy.
 export FASTDDS_DEFAULT_PROFILES_FILE="${FASTDDS_DEFAULT_PROFILES_FILE:-$PWD/config/fastdds.xml}"
 export FASTRTPS_DEFAULT_PROFILES_FILE="${FASTRTPS_DEFAULT_PROFILES_FILE:-$PWD/config/fastdds.xml}"
 # A domain of our own (up to 101 is safe on Linux), so that two runs do not hear each other.
