@@ -9,7 +9,6 @@ from typing import Literal
 
 from ivif_ros.bags.writer import BagWriter
 from ivif_ros.detection import to_thermal
-from ivif_ros.nodes.stamping import Origin, OriginTracker, camera_for
 from ivif_ros.parameters import Parameters
 from ivif_ros.ros.message_factory import MessageFactory
 from ivif_ros.ros.messages import (
@@ -22,6 +21,7 @@ from ivif_ros.ros.messages import (
     status_message,
 )
 from ivif_ros.ros.rosbags_messages import RosbagsFactory
+from ivif_ros.ros.stamping import Origin, OriginTracker, camera_for
 from ivif_ros.types import Array, Deformation, Detections, FusionResult, Mode
 
 Compression = Literal['none', 'png', 'jpeg', 'webp']

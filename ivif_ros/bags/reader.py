@@ -21,9 +21,9 @@ from ivif_ros.bags.topics import (
     choose_topics,
 )
 from ivif_ros.errors import ImageError, SourceError
-from ivif_ros.nodes.intrinsics import Intrinsics
-from ivif_ros.ros.image_codec import decode_image
 from ivif_ros.frame_source import FrameSource
+from ivif_ros.ros.image_codec import decode_image
+from ivif_ros.ros.intrinsics import Intrinsics
 from ivif_ros.types import Frame, Sensor
 
 _PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'

@@ -14,9 +14,9 @@ from ivif_ros.bags.truth import end_point_error
 from ivif_ros.bags.writer import BagWriter
 from ivif_ros.counters import is_loss
 from ivif_ros.errors import ImageError
+from ivif_ros.frame_source import FrameSource
 from ivif_ros.parameters import Parameters
 from ivif_ros.registration import dense_map
-from ivif_ros.frame_source import FrameSource
 from ivif_ros.sync import PairMatcher
 from ivif_ros.types import FramePair, FusionResult
 

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fuse the pairs and print how long it took."""
-    overrides = {'registration__mode': 'off'} if args.no_register else {}
+    overrides = {'registration__mode': 'none'} if args.no_register else {}
     params = parameters_from(args, **overrides)
     pairs = find_pairs(args.rgb, args.thermal)
     to_file = not args.rgb.is_dir() and args.out.suffix.lower() in STILL_SUFFIXES

@@ -96,7 +96,7 @@ def process_pairs(pipeline: Pipeline, pairs: Sequence[FilePair], label: str,
         try:
             rgb = Frame(0, FRAME_IDS['rgb'], read_image(pair.rgb, 'rgb'))
             thermal = Frame(0, FRAME_IDS['thermal'], read_image(pair.thermal, 'thermal'))
-            if pipeline.params.registration.mode == 'off':
+            if pipeline.params.registration.mode == 'none':
                 check_proportions(rgb, thermal)
             start = time.perf_counter()
             result = pipeline.process_still(rgb, thermal)

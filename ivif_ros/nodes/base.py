@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import rclpy
 from lifecycle_msgs.srv import ChangeState
+from rclpy._rclpy_pybind11 import RCLError, UnknownROSArgsError
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
@@ -240,9 +242,13 @@ def run(node_type: Callable[[], BaseNode], args: Sequence[str] | None = None) ->
         args: command line with ROS arguments; None takes that of the process.
 
     Returns:
-        Exit status.
+        Exit status; 2 where ROS does not understand its arguments.
     """
-    rclpy.init(args=None if args is None else list(args))
+    try:
+        rclpy.init(args=None if args is None else list(args))
+    except (RCLError, UnknownROSArgsError) as error:
+        print(f'error: the ROS arguments are wrong: {error}', file=sys.stderr)
+        return 2
     node = None
     try:
         node = node_type()

@@ -52,7 +52,7 @@ class CameraSource(Node):
         self._infos = {
             sensor: self.create_publisher(CameraInfo, f'{sensor}/camera_info', qos)
             for sensor in sensors}
-        self.published = {sensor: 0 for sensor in sensors}
+        self.published = dict.fromkeys(sensors, 0)
 
     def wait_for(self, watched: Sequence[str], timeout_s: float) -> bool:
         """Wait until somebody listens to both cameras and the watched topics have both ends."""

@@ -16,9 +16,9 @@ from ivif_ros.nodes.detection_task import DetectionTask
 from ivif_ros.nodes.findings import memory_finding
 from ivif_ros.nodes.inputs import CameraInput
 from ivif_ros.nodes.publishers import Publishers
-from ivif_ros.nodes.stamping import Origin
 from ivif_ros.parameters import Parameters
 from ivif_ros.ros.diagnostics import Diagnostics, Finding, Level
+from ivif_ros.ros.stamping import Origin
 from ivif_ros.types import Frame
 
 

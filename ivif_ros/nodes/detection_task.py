@@ -13,13 +13,13 @@ from ivif_ros.errors import MissingDependencyError, WeightsError
 from ivif_ros.nodes.base import BaseNode
 from ivif_ros.nodes.monitor import RateMonitor
 from ivif_ros.nodes.publishers import Publishers, heard
-from ivif_ros.nodes.stamping import Origin
 from ivif_ros.nodes.worker import Worker
 from ivif_ros.parameters import DetectionParameters
 from ivif_ros.ros import qos
 from ivif_ros.ros.diagnostics import Finding, Level
 from ivif_ros.ros.messages import detections_message, image_message, label_info_message
 from ivif_ros.ros.rclpy_messages import RclpyFactory
+from ivif_ros.ros.stamping import Origin
 from ivif_ros.types import Array, Deformation
 
 WARM_UP_SIZE = 640, 480

@@ -39,7 +39,7 @@ def registration_finding(result: Outcome | None, params: RegistrationParameters)
     found = result.deformation
     values = {'source': found.source.name, 'confidence': float(found.confidence),
               'residual [px]': float(found.residual_px)}
-    if params.mode == 'off':
+    if params.mode == 'none':
         return Finding(Level.OK, 'switched off (registration.mode)', values)
     if found.source is DeformationSource.LAST_GOOD:
         return Finding(Level.WARN, 'the newest estimate is not credible, the last good one holds',

@@ -12,10 +12,10 @@ from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ivif_ros.nodes.base import BaseNode
-from ivif_ros.nodes.intrinsics import Intrinsics
 from ivif_ros.nodes.monitor import RateMonitor
 from ivif_ros.ros.diagnostics import Finding, Level
 from ivif_ros.ros.image_codec import decode_image
+from ivif_ros.ros.intrinsics import Intrinsics
 from ivif_ros.ros.matched_subscription import MatchedSubscription
 from ivif_ros.ros.topics import camera_info_topic, image_topic
 from ivif_ros.types import Frame, Sensor, Size

@@ -10,7 +10,6 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ivif_ros.nodes.base import BaseNode
 from ivif_ros.nodes.publishers import Publishers, heard
-from ivif_ros.nodes.stamping import Origin, camera_for
 from ivif_ros.ros import qos
 from ivif_ros.ros.messages import (
     camera_info_message,
@@ -20,6 +19,7 @@ from ivif_ros.ros.messages import (
     status_message,
 )
 from ivif_ros.ros.rclpy_messages import RclpyFactory
+from ivif_ros.ros.stamping import Origin, camera_for
 from ivif_ros.ros.topics import image_topic
 from ivif_ros.types import Array, Deformation, Mode, Outcome
 

@@ -12,12 +12,12 @@ from ivif_ros.nodes.calibration_services import CalibrationServices
 from ivif_ros.nodes.findings import fusion_finding, registration_finding
 from ivif_ros.nodes.monitor import RateMonitor
 from ivif_ros.nodes.outputs import DeformationOutput, ImageOutput, StatusOutput
-from ivif_ros.nodes.stamping import Origin, OriginTracker
 from ivif_ros.nodes.stream import StreamNode
 from ivif_ros.nodes.tf_watch import TfWatch
 from ivif_ros.parameters import Parameters
 from ivif_ros.pipeline import Pipeline
 from ivif_ros.ros.diagnostics import Diagnostics, Finding
+from ivif_ros.ros.stamping import Origin, OriginTracker
 from ivif_ros.types import Array, Deformation, Outcome
 
 WARM_UP_SIZE = 640, 480

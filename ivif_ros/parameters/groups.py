@@ -96,8 +96,8 @@ class RegistrationParameters:
     """Deformation that lays the thermal image on the RGB image."""
 
     mode: str = parameter(
-        'refine', 'off: stretch only. calibrated: calibration alone. refine: images correct the '
-        'first guess.', choices=('off', 'calibrated', 'refine'), runtime=True)
+        'refine', 'none: stretch only. calibrated: calibration alone. refine: images correct the '
+        'first guess.', choices=('none', 'calibrated', 'refine'), runtime=True)
     calibration: str = parameter('', 'Calibration file of the rig (YAML); empty for none.')
     use_camera_info: bool = parameter(
         True, 'Take intrinsics from camera_info where the calibration file gives none.')
@@ -131,8 +131,8 @@ class FusionParameters:
         'them).', runtime=True)
     device: str = parameter('auto', 'auto, cpu, cuda or cuda:N; auto takes CUDA where it works.')
     threads: int = parameter(
-        1, 'CPU threads of PyTorch and OpenCV for one image. One is the steadiest: several wait for '
-        'each other whenever the machine is busy. 0 leaves the defaults of the libraries.',
+        1, 'CPU threads of PyTorch and OpenCV for one image. One is the steadiest: several wait '
+        'for each other whenever the machine is busy. 0 leaves the defaults of the libraries.',
         minimum=0, maximum=1024)
 
 

@@ -225,7 +225,7 @@ class DeformationTracker:
     def _first_guess(self, rgb_size: Size, thermal_size: Size) -> Deformation:
         self._problem = ''
         calibration = self._calibration
-        if self._params.mode == 'off':
+        if self._params.mode == 'none':
             return Deformation.stretch(rgb_size, thermal_size)
         try:
             if calibration is not None and calibration.deformation is not None:

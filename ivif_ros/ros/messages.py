@@ -17,14 +17,7 @@ from ivif_ros.errors import CalibrationError
 from ivif_ros.ros.compressed_codec import compress
 from ivif_ros.ros.image_encoder import encode_image
 from ivif_ros.ros.message_factory import MessageFactory
-from ivif_ros.types import (
-    Array,
-    CameraModel,
-    Deformation,
-    DeformationSource,
-    Detections,
-    Outcome,
-)
+from ivif_ros.types import Array, CameraModel, Deformation, DeformationSource, Detections, Outcome
 
 # Coefficients that ROS expects, at least, of each distortion model.
 _COEFFICIENTS = {'plumb_bob': 5, 'rational_polynomial': 8, 'equidistant': 4}

@@ -101,8 +101,6 @@ class RosParameters(Generic[Group]):
             self._problems[spec.name] = str(error)
             return spec.default
         given = start_values(node).get(spec.name)
-        if given is False and 'off' in spec.choices:
-            given = 'off'  # what YAML makes of the bare word off
         value = spec.default
         try:
             # YAML writes 20 where a float is meant, which ROS refuses and people do not see.

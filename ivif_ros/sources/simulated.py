@@ -10,9 +10,9 @@ from dataclasses import fields
 from typing import Any
 
 from ivif_ros.errors import ParameterError, SourceError
+from ivif_ros.frame_source import FrameSource
 from ivif_ros.simulation import RigConfig, SimulatedRig
 from ivif_ros.simulation.config import LIGHTINGS
-from ivif_ros.frame_source import FrameSource
 from ivif_ros.types import Array, Frame, Sensor
 
 

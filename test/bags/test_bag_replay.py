@@ -24,9 +24,9 @@ from ivif_ros.bags.replay import replay
 from ivif_ros.bags.writer import BagWriter
 from ivif_ros.counters import Counters
 from ivif_ros.errors import ImageError, OutputError, SourceError
+from ivif_ros.frame_source import FrameSource
 from ivif_ros.parameters import DetectionParameters, Parameters, SyncParameters
 from ivif_ros.registration import dense_map
-from ivif_ros.frame_source import FrameSource
 from ivif_ros.types import Deformation, Detections, Frame, FusionResult, Mode
 
 MS = 1_000_000

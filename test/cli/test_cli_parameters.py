@@ -126,12 +126,12 @@ def test_impossible_settings_are_refused(text, expected):
 def test_options_go_before_settings_before_the_file(file):
     args = parsed('--params', str(file), '--set', 'sync.tolerance_ms=7', '--set',
                   'fusion.device=cpu', '--device', 'cuda:1')
-    params = parameters_from(args, registration__mode='off')
+    params = parameters_from(args, registration__mode='none')
     assert params.sync.tolerance_ms == 7.0
     assert params.sync.pairing == 'hold'
     assert params.detection.classes == ['person', 'car']
     assert params.fusion.device == 'cuda:1'
-    assert params.registration.mode == 'off'
+    assert params.registration.mode == 'none'
     assert params.fusion.method == Parameters().fusion.method
 
 

@@ -95,7 +95,7 @@ def test_results_do_not_depend_on_the_other_pairs(folders):
 
 
 def test_a_stretched_thermal_image_has_the_map_of_a_stretch(folders):
-    assert run('register', folders, '--set', 'registration.mode=off') == 0
+    assert run('register', folders, '--set', 'registration.mode=none') == 0
     assert sorted(path.name for path in (folders / 'out').iterdir()) == [
         'a.npz', 'a.png', 'b.npz', 'b.png']
     with np.load(folders / 'out' / 'a.npz') as file:

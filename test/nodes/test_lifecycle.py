@@ -20,6 +20,7 @@ from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
 from ivif_ros.msg import Status
+from ivif_ros.nodes.base import run
 from ivif_ros.nodes.ivif_node import IvifNode
 from ivif_ros.registration import Calibration, load_calibration
 from ivif_ros.types import CameraModel
@@ -137,12 +138,12 @@ def test_a_change_takes_effect_while_the_node_runs(start, partner, cameras):
         item.mode != Status.FUSED for item in partner.received['status']), 'a partial pair',
         skew_ns=skew_ns, rgb=True)
     assert set_parameters(partner, sync__thermal_offset_ms=-60.0,
-                          registration__mode='off').successful
+                          registration__mode='none').successful
     status = both.keep_sending(
         lambda: next((item for item in partner.received['status'][::-1]
                       if item.mode == Status.FUSED), None), 'a fused pair', skew_ns=skew_ns)
     assert status.skew == pytest.approx(0.0, abs=1e-3)
-    assert node.pipeline.params.registration.mode == 'off'
+    assert node.pipeline.params.registration.mode == 'none'
 
 
 @pytest.mark.parametrize(('values', 'part'), [
@@ -228,3 +229,9 @@ def test_processes_end_cleanly_when_told(partner, tmp_path):
         for process in processes.values():
             process.kill()
             process.wait()
+
+
+@pytest.mark.parametrize('words', [['foo'], ['-r', 'x'], ['--params-file', '/nowhere.yaml']])
+def test_wrong_ros_arguments_are_one_message(words, capfd):
+    assert run(lambda: None, ['--ros-args', *words]) == 2
+    assert 'the ROS arguments are wrong' in capfd.readouterr().err

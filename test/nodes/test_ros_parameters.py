@@ -55,11 +55,6 @@ def test_start_values_are_read_and_integers_serve_as_floats(declared):
     assert node.get_parameter('sync.tolerance_ms').value == 35.0
 
 
-def test_the_bare_word_off_of_yaml_is_the_text(declared):
-    _, parameters = declared(registration__mode=False)
-    assert parameters.values.registration.mode == 'off'
-
-
 @pytest.mark.parametrize(('name', 'value', 'part'), [
     ('sync__tolerance_ms', -1.0, 'sync.tolerance_ms'),
     ('sync__policy', 'fastest', "expected one of ['native', 'message_filters']"),

@@ -139,7 +139,7 @@ def test_an_unknown_class_is_refused_and_nothing_changes(start, detector):
     before = node.params
     result = node.set_parameters_atomically([
         Parameter('detection.classes', value=['unicorn']),
-        Parameter('registration.mode', value='off')])
+        Parameter('registration.mode', value='none')])
     assert not result.successful
     assert 'unicorn' in result.reason
     assert node.params == before

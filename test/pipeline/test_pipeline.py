@@ -177,7 +177,7 @@ def test_parameters_change_at_run_time_or_not_at_all(pipeline, pairs):
 
 
 def test_errors_of_the_configuration_come_at_the_start():
-    with pytest.raises(CalibrationError, match='nowhere.yaml'):
+    with pytest.raises(CalibrationError, match=r'nowhere\.yaml'):
         Pipeline(replace(Parameters(), {'registration.calibration': 'nowhere.yaml'}))
     with pytest.raises(ParameterError, match='tpu'):
         Pipeline(replace(Parameters(), {'fusion.device': 'tpu'}))

@@ -234,7 +234,7 @@ def test_other_image_sizes():
 
 
 def test_modes():
-    for mode, source in (('off', DeformationSource.NONE),
+    for mode, source in (('none', DeformationSource.NONE),
                          ('calibrated', DeformationSource.CALIBRATION)):
         script, _, tracker = tracker_of(
             0.5, params=replace(PARAMS, mode=mode), calibration=CALIBRATED)
@@ -244,7 +244,7 @@ def test_modes():
     assert shift_of(shown[0]) == pytest.approx(1.0)
     tracker.set_parameters(PARAMS)
     assert [d.source.name for d in play(tracker, [1000, 1250])] == ['CALIBRATION', 'ESTIMATED']
-    tracker.set_parameters(replace(PARAMS, mode='off'))
+    tracker.set_parameters(replace(PARAMS, mode='none'))
     off = play(tracker, [1500])[0]
     assert off.source is DeformationSource.NONE
     assert shift_of(off) == pytest.approx(0.0)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ivif_ros.errors import SourceError
+from ivif_ros.frame_source import GAP_NS, FrameSource
 from ivif_ros.simulation import RigConfig
 from ivif_ros.sources import open_source
-from ivif_ros.frame_source import GAP_NS, FrameSource
 from ivif_ros.sources.folder import FolderSource
 from ivif_ros.sources.shaping import LimitedSource, LoopedSource
 from ivif_ros.sources.simulated import SimulatedSource, rig_config
