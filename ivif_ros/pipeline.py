@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from ivif_ros.counters import Counters
+from ivif_ros.detection import DetectionPeriod, Detector, load_detector
 from ivif_ros.errors import ImageError
 from ivif_ros.health import CameraHealth, HealthState
 from ivif_ros.parameters import Parameters
@@ -29,7 +30,6 @@ from ivif_ros.types import (
     Array,
     CameraModel,
     Deformation,
-    Detections,
     Frame,
     FramePair,
     FusionResult,
@@ -40,7 +40,6 @@ from ivif_ros.types import (
 if TYPE_CHECKING:
     import torch
 
-    from ivif_ros.detection import Detector
     from ivif_ros.fusion.engine import FusionEngine
     from ivif_ros.registration import Warper
 
@@ -90,7 +89,6 @@ class Pipeline:
     Raises:
         CalibrationError: the calibration file is missing or wrong.
         ParameterError: unknown fusion method or device.
-        WeightsError: the detector weights cannot be loaded (only with `load_detector`).
     """
 
     def __init__(self, params: Parameters, *, live: bool = False,
@@ -116,7 +114,7 @@ class Pipeline:
         self._warper: Warper = Warper(self._engine.device)
         self._detector: Detector | None = None
         self._rgb_size: Size | None = None
-        self._last_detection_ns: int | None = None
+        self._detection_period = DetectionPeriod()
 
     @property
     def params(self) -> Parameters:
@@ -124,9 +122,9 @@ class Pipeline:
         return self._params
 
     @property
-    def tracker(self) -> DeformationTracker:
-        """The filter of the deformation over time."""
-        return self._tracker
+    def registration_problem(self) -> str:
+        """Why the deformation is not freshly estimated, empty where it is; any thread may ask."""
+        return self._tracker.reason
 
     @property
     def detector(self) -> Detector | None:
@@ -139,14 +137,19 @@ class Pipeline:
         return str(self._engine.device)
 
     def load_detector(self) -> Detector | None:
-        """Load the detector that the parameters name; None where they name none.
+        """Load the detector that the parameters name, for `process(detect=True)`.
+
+        A recording is detected in here, pair by pair; the live node has a thread of its own for
+        that (`nodes/detection_task.py`).
+
+        Returns:
+            The detector, or None where no weights are named.
 
         Raises:
             WeightsError: missing or unusable weights.
             MissingDependencyError: ultralytics is not installed.
+            ParameterError: a class name that the model does not know.
         """
-        from ivif_ros.detection import load_detector
-
         self._detector = load_detector(self._params.detection, self.device)
         return self._detector
 
@@ -194,11 +197,14 @@ class Pipeline:
         return self._tracker.estimated_calibration()
 
     def reset(self) -> None:
-        """Forget everything about the stream (a recording starts again)."""
+        """Forget the images of the stream (a recording starts again).
+
+        What is known about the geometry of the rig stays, see `recalibrate`.
+        """
         self._normaliser.reset()
         self._freeze.reset()
         self._health.reset()
-        self._last_detection_ns = None
+        self._detection_period.reset()
 
     def close(self) -> None:
         """Stop background work and free device memory."""
@@ -316,7 +322,7 @@ class Pipeline:
         return FusionResult(
             pair, health.mode, health.reason, fused, on_rgb, registered.deformation, None, latency)
 
-    def process_still(self, rgb: Frame, thermal: Frame, *, detect: bool = False) -> FusionResult:
+    def process_still(self, rgb: Frame, thermal: Frame) -> FusionResult:
         """Fuse a pair that stands alone: nothing is taken from other pairs.
 
         The refinement of the registration takes effect on this very pair.
@@ -338,21 +344,7 @@ class Pipeline:
                 if refinement.accepted:
                     deformation = refinement.deformation
         pair = FramePair(rgb, thermal, thermal.stamp_ns - rgb.stamp_ns)
-        result = self.fuse(self._warp(pair, health, thermal_u8, deformation, latency))
-        return self._with_detections(result) if detect else result
-
-    def detect(self, result: FusionResult) -> Detections:
-        """Run the detector on a fused image.
-
-        Raises:
-            WeightsError: no detector is loaded.
-        """
-        from ivif_ros.errors import WeightsError
-
-        if self._detector is None:
-            raise WeightsError(
-                'no detector is loaded; set detection.weights and call load_detector')
-        return self._detector.detect(result.fused)
+        return self.fuse(self._warp(pair, health, thermal_u8, deformation, latency))
 
     def _note_cameras(self, rgb: Frame | None, thermal: Frame | None) -> None:
         """Take new intrinsics; the objects stay the same while camera_info does not change."""
@@ -399,12 +391,9 @@ class Pipeline:
         return torch.from_numpy(shareable).to(self._engine.device)
 
     def _with_detections(self, result: FusionResult) -> FusionResult:
-        period_ns = self._params.detection.period_ms * 1e6
-        stamp = result.pair.stamp_ns
-        last = self._last_detection_ns
-        if self._detector is None or (last is not None and 0 <= stamp - last < period_ns):
+        if self._detector is None or not self._detection_period.due(
+                result.pair.stamp_ns, self._params.detection.period_ms):
             return result
-        self._last_detection_ns = stamp
         with _timed(result.latency_ms, 'detection'):
             detections = self._detector.detect(result.fused)
         return replace(result, detections=detections)

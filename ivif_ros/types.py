@@ -304,11 +304,6 @@ class Detections:
         """Count the objects."""
         return len(self.scores)
 
-    @classmethod
-    def none(cls, names: dict[int, str] | None = None) -> Detections:
-        """No object."""
-        return cls(np.zeros((0, 4)), np.zeros(0), np.zeros(0), names or {})
-
 
 class Outcome(Protocol):
     """What a record of one pair tells, after fusion or after registration alone."""

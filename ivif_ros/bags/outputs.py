@@ -10,6 +10,7 @@ from typing import Literal
 from ivif_ros.bags.writer import BagWriter
 from ivif_ros.detection import to_thermal
 from ivif_ros.parameters import Parameters
+from ivif_ros.ros.encodings import encoding_of
 from ivif_ros.ros.message_factory import MessageFactory
 from ivif_ros.ros.messages import (
     camera_info_message,
@@ -25,9 +26,6 @@ from ivif_ros.ros.stamping import Origin, OriginTracker, camera_for
 from ivif_ros.types import Array, Deformation, Detections, FusionResult, Mode
 
 Compression = Literal['none', 'png', 'jpeg', 'webp']
-
-_ENCODINGS = {('uint8', 3): 'bgr8', ('uint8', 2): 'mono8', ('uint16', 2): 'mono16',
-              ('float32', 2): '32FC1'}
 
 
 class ImageWriter:
@@ -64,9 +62,8 @@ class ImageWriter:
             OutputError: it cannot be written.
         """
         if self._compression == 'none' or image.dtype.kind == 'f':
-            encoding = _ENCODINGS[image.dtype.name, image.ndim]
             self._writer.write(self._topic, image_message(
-                self._factory, image, encoding, stamp_ns, frame_id), received_ns)
+                self._factory, image, encoding_of(image), stamp_ns, frame_id), received_ns)
             return
         kind = 'png' if image.dtype.itemsize > 1 else self._compression
         self._writer.write(f'{self._topic}/compressed', compressed_message(

@@ -24,6 +24,7 @@ from ivif_ros.errors import ImageError, SourceError
 from ivif_ros.frame_source import FrameSource
 from ivif_ros.ros.image_codec import decode_image
 from ivif_ros.ros.intrinsics import Intrinsics
+from ivif_ros.ros.message_factory import stamp_of
 from ivif_ros.types import Frame, Sensor
 
 _PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
@@ -112,8 +113,7 @@ class BagSource(FrameSource):
         try:
             raw = self.bag.deserialise(message)
             image = decode_image(raw, sensor)
-            stamp = raw.header.stamp
-            return Frame(stamp.sec * 1_000_000_000 + stamp.nanosec, raw.header.frame_id, image,
+            return Frame(stamp_of(raw.header.stamp), raw.header.frame_id, image,
                          intrinsics.of((image.shape[1], image.shape[0])), message.received_ns)
         except SourceError:
             self.problems.add(f'{sensor}.bad_message')

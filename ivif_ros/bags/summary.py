@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ivif_ros.bags.truth import EndPointError
+from ivif_ros.bags.truth import RegistrationError
 from ivif_ros.counters import is_loss
 from ivif_ros.types import Mode
 
@@ -64,7 +64,7 @@ class RunStatistics:
         self._modes = dict.fromkeys(Mode, 0)
         self._skew_ms: list[float] = []
         self._latency_ms: dict[str, list[float]] = {}
-        self._errors: list[EndPointError] = []
+        self._errors: list[RegistrationError] = []
 
     @property
     def pairs(self) -> int:
@@ -89,7 +89,7 @@ class RunStatistics:
         """Add one more duration of a stage, such as `end_to_end`."""
         self._latency_ms.setdefault(stage, []).append(milliseconds)
 
-    def add_registration_error(self, error: EndPointError) -> None:
+    def add_registration_error(self, error: RegistrationError) -> None:
         """Add the registration error of one pair."""
         self._errors.append(error)
 

@@ -8,40 +8,35 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ivif_ros.metrics.registration import EndpointError, endpoint_error
 from ivif_ros.types import Array, Size
 
 
 @dataclass(frozen=True)
-class ErrorFigures:
-    """Mean and median of distances in pixels."""
-
-    mean: float
-    median: float
-
-
-@dataclass(frozen=True)
-class EndPointError:
+class RegistrationError:
     """Distance between where a pixel was taken from and where it should have been taken from.
 
     Attributes:
-        pixels: number of RGB pixels that were compared.
         thermal_px: distances in pixels of the thermal image, as the maps have them.
         rgb_px: the same distances in pixels of the RGB image.
     """
 
-    pixels: int
-    thermal_px: ErrorFigures
-    rgb_px: ErrorFigures
+    thermal_px: EndpointError
+    rgb_px: EndpointError
+
+    @property
+    def pixels(self) -> int:
+        """Number of RGB pixels that were compared."""
+        return self.thermal_px.pixels
 
 
-def end_point_error(estimated: Array, truth: Array, thermal_size: Size) -> EndPointError | None:
-    """Compare two backward maps.
+def end_point_error(
+        estimated: Array, truth: Array, thermal_size: Size) -> RegistrationError | None:
+    """Compare two backward maps by their end-point error.
 
-    This is the end-point error of optical flow (Baker et al., A Database and Evaluation Methodology
-    for Optical Flow, 2011): `|estimated - truth|` per pixel. Only pixels count whose true partner
-    is known and lies in the thermal image. RGB pixels follow from the scale between the images: the
-    median of `sqrt(|det J|)` of the true map by central differences (differences across the edge of
-    an object say nothing about scale).
+    Only pixels count whose true partner is known and lies in the thermal image. RGB pixels follow
+    from the scale between the images: the median of `sqrt(|det J|)` of the true map by central
+    differences (differences across the edge of an object say nothing about scale).
 
     Args:
         estimated: (H, W, 2) thermal (x, y) of each RGB pixel as registered.
@@ -54,20 +49,16 @@ def end_point_error(estimated: Array, truth: Array, thermal_size: Size) -> EndPo
     Raises:
         ValueError: the maps have different shapes.
     """
-    if estimated.shape != truth.shape:
-        raise ValueError(f'maps have shapes {estimated.shape} and {truth.shape}, expected the same')
     width, height = thermal_size
     with np.errstate(invalid='ignore'):
         inside = ((truth[..., 0] >= 0) & (truth[..., 0] <= width - 1)
                   & (truth[..., 1] >= 0) & (truth[..., 1] <= height - 1))
-    valid = inside & np.isfinite(estimated).all(axis=2)
-    count = int(valid.sum())
-    if not count:
+    error = endpoint_error(estimated, truth, inside)
+    if not error.pixels:
         return None
-    difference = estimated[valid].astype(np.float64) - truth[valid]
-    distance = np.hypot(difference[:, 0], difference[:, 1])
-    scale = _median_scale(truth, valid)
-    return EndPointError(count, _figures(distance), _figures(distance / scale))
+    scale = _median_scale(truth, inside)
+    return RegistrationError(
+        error, EndpointError(error.mean / scale, error.median / scale, error.pixels))
 
 
 def _median_scale(truth: Array, valid: Array) -> float:
@@ -80,7 +71,3 @@ def _median_scale(truth: Array, valid: Array) -> float:
     area: Array = np.abs(determinant[valid])
     area = area[np.isfinite(area) & (area > 0)]
     return float(np.sqrt(np.median(area))) if len(area) else 1.0
-
-
-def _figures(values: Array) -> ErrorFigures:
-    return ErrorFigures(float(values.mean()), float(np.median(values)))

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 # Copyright 2026 ivif_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Entry of the command `ivif`: finds the sub-command and turns errors into exit codes."""

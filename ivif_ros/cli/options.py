@@ -11,6 +11,10 @@ from ivif_ros.fusion.registry import names
 from ivif_ros.parameters import Parameters, from_dict
 from ivif_ros.parameters.yaml_file import load_parameters, parse_setting
 
+OPTION_PARAMETERS = {'method': 'fusion.method', 'device': 'fusion.device',
+                     'calibration': 'registration.calibration'}
+"""Options that stand for a parameter, where a sub-command declares them."""
+
 
 def add_parameter_options(parser: argparse.ArgumentParser) -> None:
     """Declare `--params` and `--set`."""
@@ -46,8 +50,7 @@ def parameters_from(args: argparse.Namespace, **overrides: Any) -> Parameters:
     """
     values: dict[str, Any] = load_parameters(args.params) if args.params else {}
     values.update(parse_setting(text) for text in args.set)
-    for option, name in (('method', 'fusion.method'), ('device', 'fusion.device'),
-                         ('calibration', 'registration.calibration')):
+    for option, name in OPTION_PARAMETERS.items():
         value = getattr(args, option, None)
         if value is not None:
             values[name] = value

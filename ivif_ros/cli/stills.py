@@ -16,6 +16,7 @@ from ivif_ros.cli.console import progress, warn
 from ivif_ros.cli.files import write_file
 from ivif_ros.errors import ImageError, IvifError, OutputError, SourceError
 from ivif_ros.pipeline import Pipeline
+from ivif_ros.ros.intrinsics import same_aspect
 from ivif_ros.sources.folder import FRAME_IDS, FilePair
 from ivif_ros.sources.images import STILL_SUFFIXES, read_image
 from ivif_ros.types import Array, Frame, FusionResult
@@ -117,8 +118,8 @@ def check_proportions(rgb: Frame, thermal: Frame) -> None:
     Raises:
         ImageError: the ratios of width and height differ by more than one percent.
     """
-    (width, height), (other_width, other_height) = rgb.size, thermal.size
-    if abs(width * other_height / (height * other_width) - 1) > 0.01:
+    if not same_aspect(rgb.size, thermal.size):
+        (width, height), (other_width, other_height) = rgb.size, thermal.size
         raise ImageError(
             f'without registration both images must show the same, but the RGB image is '
             f'{width}x{height} and the thermal image {other_width}x{other_height}: let them be '

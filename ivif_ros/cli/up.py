@@ -14,7 +14,7 @@ import argparse
 import json
 from pathlib import Path
 
-from ivif_ros.cli.options import add_fusion_options, add_parameter_options
+from ivif_ros.cli.options import OPTION_PARAMETERS, add_fusion_options, add_parameter_options
 from ivif_ros.errors import MissingDependencyError, ParameterError
 from ivif_ros.parameters import Parameters, specs
 from ivif_ros.parameters.node import NodeParameters
@@ -62,8 +62,7 @@ def ros_arguments(args: argparse.Namespace) -> list[str]:
             raise ParameterError(f"parameter file '{args.params}' is not there")
         words += ['--params-file', args.params]
     settings = [*args.set]
-    for option, name in (('method', 'fusion.method'), ('device', 'fusion.device'),
-                         ('calibration', 'registration.calibration')):
+    for option, name in OPTION_PARAMETERS.items():
         value = getattr(args, option)
         if value is not None:
             settings.append(f'{name}={value}')

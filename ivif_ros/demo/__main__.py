@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import sys
 import time
@@ -14,10 +15,13 @@ from pathlib import Path
 from rich.console import Console
 
 from ivif_ros.cli.run_tables import print_summary
-from ivif_ros.errors import IvifError, OutputError
+from ivif_ros.errors import IvifError, OutputError, ParameterError
 
 MARKER = '.ivif_demo'
 """File that tells a folder of results from any other folder."""
+MADE = frozenset({MARKER, 'contact_sheet.png', 'fused.mp4', 'logs', 'outputs',
+                  'outputs.arrivals.json', 'samples', 'summary.json'})
+"""All that a run leaves in its folder."""
 
 DESCRIPTION = """Camera source, fusion node and recorder talk over DDS for some seconds. Then the
 folder given by --out holds fused.mp4, contact_sheet.png, outputs/ (MCAP of the output topics),
@@ -53,15 +57,16 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
     from ivif_ros.demo.run import run
     from ivif_ros.sources import open_source
 
-    if options.seconds <= 0:
-        raise OutputError(f'--seconds is {options.seconds:g}, expected more than 0')
+    if not 0 < options.seconds < math.inf:
+        raise ParameterError(f'--seconds is {options.seconds:g}, expected more than 0')
+    node_arguments = _node_arguments(options)
     # Errors of the source are worth knowing before anything starts.
     with open_source(options.source, seconds=options.seconds) as source:
         console.print(source.describe(), highlight=False)
-    out = _fresh_folder(options.out)
+    out = _fresh_folder(options.out, options.source)
     started = time.monotonic()
     with console.status(f'three processes over DDS, {options.seconds:g} s of images'):
-        status = run(out, options.source, options.seconds, _node_arguments(options))
+        status = run(out, options.source, options.seconds, node_arguments)
     if not options.weights:
         console.print('no detector weights were given (--weights FILE): fused without boxes')
     files = RunFiles(out / 'outputs', out / 'outputs.arrivals.json', out / 'samples')
@@ -72,31 +77,43 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
     text = json.dumps({'source': options.source, **summary.as_dict()}, indent=2)
     (out / 'summary.json').write_text(text)
     print_summary(summary, 'what the recorder received')
+    if status != 0:
+        console.print(f'the fusion node ended with status {status}, see {out / "logs"}',
+                      style='red', soft_wrap=True)
+    if summary.pairs_in == 0:
+        console.print(f'no pair was fused, see {out / "logs"}', style='red', soft_wrap=True)
+        return 1
     console.print(f'{out} made in {time.monotonic() - started:.0f} s: fused.mp4, '
                   'contact_sheet.png, outputs/ (MCAP), summary.json',
                   highlight=False, soft_wrap=True)
-    if summary.pairs_in == 0:
-        console.print(f'no pair was fused, see {out / "logs"}', style='red')
-        return 1
     return 0 if status == 0 else 1
 
 
-def _fresh_folder(folder: Path) -> Path:
-    """Make the folder of the results; that of an earlier run is replaced, nothing else ever is."""
+def _fresh_folder(folder: Path, source: str) -> Path:
+    """Make the folder of the results; those of an earlier run are replaced, nothing else ever."""
+    elsewhere = 'choose another with --out'
+    path = Path(source).expanduser().resolve()
+    if path.exists() and folder.resolve() in (path, *path.parents):
+        raise OutputError(f"folder '{folder}' holds the source '{source}'; {elsewhere}")
     try:
-        if folder.exists() and any(folder.iterdir()):
-            if not (folder / MARKER).exists():
-                raise OutputError(
-                    f"folder '{folder}' holds things that the demo did not make; choose another "
-                    'with --out')
-            shutil.rmtree(folder)
+        found = {item.name for item in folder.iterdir()} if folder.exists() else set()
+        others = sorted(found - MADE if MARKER in found else found)
+        if others:
+            raise OutputError(
+                f"folder '{folder}' holds things that the demo did not make ('{others[0]}'); "
+                + elsewhere)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MARKER).touch()
+        for item in (folder / name for name in found - {MARKER}):
+            if item.is_dir() and not item.is_symlink():
+                shutil.rmtree(item)
+            else:
+                item.unlink()
     except OutputError:
         raise
     except OSError as error:
-        raise OutputError(f"folder '{folder}' cannot be written: {error.strerror}; choose another "
-                          'with --out') from error
+        raise OutputError(
+            f"folder '{folder}' cannot be written: {error.strerror}; {elsewhere}") from error
     return folder
 
 
@@ -104,7 +121,11 @@ def _node_arguments(options: argparse.Namespace) -> list[str]:
     settings = [f'detection.weights:={options.weights}'] if options.weights else []
     if options.calibration:
         settings.append(f'registration.calibration:={options.calibration}')
-    settings += [item.replace('=', ':=', 1) for item in options.set]
+    for item in options.set:
+        name, given, value = item.partition('=')
+        if not (name and given and value):
+            raise ParameterError(f"--set is '{item}', expected NAME=VALUE")
+        settings.append(f'{name}:={value}')
     return ['--ros-args', *(part for item in settings for part in ('-p', item))]
 
 

@@ -100,7 +100,7 @@ def make_pictures(files: RunFiles, video: Path, sheet: Path, title: str) -> None
         wanted = _choose([stamp for stamp in samples if stamp in shown], set(boxes), SHEET_ROWS)
         for message in messages.of('thermal_registered/image', wanted):
             registered[_stamp(message.header.stamp)] = decode_image(message, 'thermal').copy()
-        film = Video(video, _rate(sorted(shown)))
+        film = Video(video, _rate(shown))
         newest: int | None = None
         try:
             for message in messages.of('fused/image'):
@@ -174,10 +174,10 @@ def _choose(stamps: list[int], preferred: Collection[int], count: int) -> set[in
     return chosen
 
 
-def _rate(stamps: list[int]) -> float:
-    steps = np.diff(sorted(stamps))
-    steps = steps[steps > 0]
-    return float(np.clip(1e9 / np.median(steps), 1, 60)) if len(steps) else 10.0
+def _rate(stamps: Collection[int]) -> float:
+    """Frames per second at which the video lasts as long as the run."""
+    seconds = (max(stamps) - min(stamps)) / 1e9 if stamps else 0.0
+    return min(max((len(stamps) - 1) / seconds, 1.0), 60.0) if seconds > 0 else 10.0
 
 
 def _viewable(thermal: Array | None) -> Array | None:

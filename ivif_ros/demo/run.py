@@ -16,6 +16,8 @@ from types import TracebackType
 from ivif_ros.errors import SourceError
 
 STOP_TIMEOUT_S = 20.0
+LAST_PAIR_S = 0.5
+"""How long the last pair may be on its way after the source has ended."""
 
 
 class Processes:
@@ -50,21 +52,29 @@ class Processes:
                 process.kill()
         return process.wait()
 
-    def check(self) -> None:
-        """Notice a process that failed by itself.
+    def check(self, finite: str) -> None:
+        """Notice a process that failed, or that ended before it was asked to.
+
+        Args:
+            finite: name of the one process that may end by itself.
 
         Raises:
             SourceError: with the last words of all processes.
         """
         for name, process in self._running.items():
-            if process.poll() not in (None, 0):
-                said = '\n'.join(f'--- {other}\n{self.tail(other)}' for other in self._running)
-                raise SourceError(f'{name} ended with status {process.returncode}\n{said}')
+            status = process.poll()
+            if status is not None and (status != 0 or name != finite):
+                raise self.failure(f'{name} ended with status {status}')
 
-    def tail(self, name: str, lines: int = 15) -> str:
-        """Return the last lines that a process has printed."""
-        text = self._log(name).read_text(errors='replace')
-        return '\n'.join(text.splitlines()[-lines:])
+    def failure(self, what: str) -> SourceError:
+        """Make an error with the last words of all processes."""
+        said = {path.stem: self._tail(path) for path in sorted(self._logs.glob('*.log'))}
+        words = [f'--- {name} said\n{text}' for name, text in said.items() if text]
+        return SourceError('\n'.join([what, *words]))
+
+    @staticmethod
+    def _tail(log: Path, lines: int = 15) -> str:
+        return '\n'.join(log.read_text(errors='replace').splitlines()[-lines:])
 
     def _log(self, name: str) -> Path:
         return self._logs / f'{name}.log'
@@ -102,11 +112,13 @@ def run(out: Path, source: str, seconds: float, node_arguments: Sequence[str]) -
         processes.start('fusion', 'ivif_ros.nodes.ivif_node', node_arguments)
         player = processes.start('source', 'ivif_ros.nodes.camera_source', [
             '--source', source, '--seconds', str(seconds), '--samples', str(out / 'samples'),
-            '--watch', 'fused/image', 'status'])
+            '--watch', 'fused/image', 'status', '--node', 'ivif_node'])
         while player.poll() is None:
-            processes.check()
+            processes.check(finite='source')
             time.sleep(0.2)
-        processes.check()
+        processes.check(finite='source')
+        time.sleep(LAST_PAIR_S)
         status = processes.stop('fusion')
-        processes.stop('recorder')
+        if processes.stop('recorder') != 0:
+            raise processes.failure('the recorder did not finish its file')
     return status

@@ -5,5 +5,6 @@
 from ivif_ros.detection.base import Detector, load_detector
 from ivif_ros.detection.mapping import to_thermal
 from ivif_ros.detection.overlay import draw
+from ivif_ros.detection.period import DetectionPeriod
 
-__all__ = ['Detector', 'draw', 'load_detector', 'to_thermal']
+__all__ = ['DetectionPeriod', 'Detector', 'draw', 'load_detector', 'to_thermal']

@@ -77,8 +77,7 @@ class FusionEngine:
             rgb: (H, W, 3) uint8 BGR on the engine's device.
             thermal: (H, W) uint8, warm is bright, on the RGB grid.
             weight: (H, W) float32 in 0..1, how far to trust each thermal pixel; 0 where there is
-            none.
-                None trusts all of them.
+                none. None trusts all of them.
 
         Returns:
             (H, W, 3) uint8 BGR. Where the weight is 0 it equals `rgb`; next to such areas it runs

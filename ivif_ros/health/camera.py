@@ -19,9 +19,12 @@ _FROZEN_QUALITY = 0.5
 class HealthState:
     """What the cameras are good for at the moment.
 
-    Attributes: mode: what to make the result of. reason: why it is not a full fusion, such as `rgb
-        dark; thermal missing`; empty for a fusion. rgb_ok: True where the RGB image is there and
-        trusted. thermal_ok: True where the thermal image is there and trusted.
+    Attributes:
+        mode: what to make the result of.
+        reason: why it is not a full fusion, such as `rgb dark; thermal missing`; empty for a
+            fusion.
+        rgb_ok: True where the RGB image is there and trusted.
+        thermal_ok: True where the thermal image is there and trusted.
     """
 
     mode: Mode
@@ -64,9 +67,8 @@ class CameraHealth:
     (`flat_level`). An image that is merely dark, or has some glare, stays in the fusion, which
     weighs each place by itself. Thermal is distrusted where the camera is frozen or the image is
     flat. Trust is lost at the first bad image and comes back after `recover_frames` good ones in a
-    row. A missing image is no
-    fault of the next one: it counts for its own pair only. Where both are bad, the better one is
-    shown, and it stays as long as both are bad.
+    row. A missing image is no fault of the next one: it counts for its own pair only. Where both
+    are bad, the better one is shown, and it stays as long as both are bad.
     """
 
     def __init__(self, params: HealthParameters) -> None:

@@ -10,16 +10,15 @@ them without the others.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from ivif_ros.errors import ImageError
-
-Array = npt.NDArray[Any]
+from ivif_ros.metrics import registration
+from ivif_ros.types import Array
 
 
 def entropy(image: Array) -> float:
@@ -48,21 +47,12 @@ def average_gradient(image: Array) -> float:
 
 def mutual_information(fused: Array, source: Array) -> float:
     """MI of two images over 256 x 256 grey levels, in nats."""
-    joint = np.bincount(
-        fused.reshape(-1).astype(np.int64) * 256 + source.reshape(-1), minlength=65536)
-    p = joint.reshape(256, 256) / fused.size
-    outer = p.sum(1, keepdims=True) * p.sum(0, keepdims=True)
-    seen = p > 0
-    return float((p[seen] * np.log(p[seen] / outer[seen])).sum())
+    return registration.mutual_information(fused, source, bins=256) * math.log(2)
 
 
 def correlation(a: Array, b: Array) -> float:
     """Pearson correlation of two images of any dtype; 0 where one of them is constant."""
-    x, y = a.astype(np.float64), b.astype(np.float64)
-    x -= x.mean()
-    y -= y.mean()
-    norm = np.sqrt((x * x).sum() * (y * y).sum())
-    return float((x * y).sum() / norm) if norm > 0 else 0.0
+    return registration.normalised_cross_correlation(a, b)
 
 
 def sum_of_correlations_of_differences(fused: Array, thermal: Array, visible: Array) -> float:

@@ -18,12 +18,12 @@ class EndpointError:
     Attributes:
         mean: mean over the valid pixels; NaN without any.
         median: median over the valid pixels; NaN without any.
-        share: share of the pixels that were valid, 0..1.
+        pixels: number of valid pixels.
     """
 
     mean: float
     median: float
-    share: float
+    pixels: int
 
 
 def mean_squared_error(first: Array, second: Array, valid: Array | None = None) -> float:
@@ -101,9 +101,12 @@ def mutual_information(first: Array, second: Array, valid: Array | None = None,
 def endpoint_error(estimate: Array, truth: Array, valid: Array | None = None) -> EndpointError:
     """End-point error, `EPE(x) = |m(x) - m*(x)|` for the maps `m` and `m*`.
 
+    The error of optical flow (Baker et al., A Database and Evaluation Methodology for Optical Flow,
+    2011).
+
     Args:
         estimate: (H, W, 2) position that each pixel is mapped to.
-        truth: (H, W, 2) true position; pixels where it is not finite do not count.
+        truth: (H, W, 2) true position. Pixels where one of both is not finite do not count.
         valid: (H, W) bool, pixels that count, or None for all.
 
     Returns:
@@ -115,14 +118,14 @@ def endpoint_error(estimate: Array, truth: Array, valid: Array | None = None) ->
     if estimate.shape != truth.shape or truth.ndim != 3 or truth.shape[2] != 2:
         raise ValueError(
             f'maps have shapes {estimate.shape} and {truth.shape}, expected the same (H, W, 2)')
-    counts = np.isfinite(truth).all(axis=2)
+    counts = np.isfinite(truth).all(axis=2) & np.isfinite(estimate).all(axis=2)
     if valid is not None:
         counts &= valid
     apart = np.linalg.norm(
         estimate[counts].astype(np.float64) - truth[counts].astype(np.float64), axis=1)
     if not len(apart):
-        return EndpointError(float('nan'), float('nan'), 0.0)
-    return EndpointError(float(apart.mean()), float(np.median(apart)), float(counts.mean()))
+        return EndpointError(float('nan'), float('nan'), 0)
+    return EndpointError(float(apart.mean()), float(np.median(apart)), len(apart))
 
 
 def _flat(first: Array, second: Array, valid: Array | None) -> tuple[Array, Array]:

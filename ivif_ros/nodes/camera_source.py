@@ -21,8 +21,13 @@ from typing import Any
 
 import numpy as np
 import rclpy
+from lifecycle_msgs.msg import State
+from lifecycle_msgs.srv import GetState
+from rclpy.duration import Duration
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
+from rclpy.task import Future
 from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -34,8 +39,11 @@ from ivif_ros.types import Frame, Sensor
 
 ENCODINGS = {('uint8', 3): 'bgr8', ('uint8', 2): 'mono8', ('uint16', 2): 'mono16',
              ('float32', 2): '32FC1'}
-BUFFERED_FRAMES = 600
+BUFFER_BYTES = 512 * 2**20
 SAMPLE_PERIOD_S = 0.5
+MAX_SAMPLES = 64
+ASK_PERIOD_S = 1.0
+ACK_TIMEOUT_S = 2.0
 
 
 class CameraSource(Node):
@@ -54,16 +62,36 @@ class CameraSource(Node):
             for sensor in sensors}
         self.published = dict.fromkeys(sensors, 0)
 
-    def wait_for(self, watched: Sequence[str], timeout_s: float) -> bool:
-        """Wait until somebody listens to both cameras and the watched topics have both ends."""
+    def wait_for(self, watched: Sequence[str], timeout_s: float, partner: str = '') -> bool:
+        """Wait until somebody listens to both cameras and the watched topics have both ends.
+
+        Args:
+            watched: topics that need a publisher and a subscriber.
+            timeout_s: longest wait in seconds.
+            partner: lifecycle node that activates itself; empty for none.
+
+        Returns:
+            Whether it came to that in time.
+
+        Raises:
+            SourceError: the partner has tried to become active and failed.
+        """
         deadline = time.monotonic() + timeout_s
+        watch = _StateWatch(self, partner) if partner else None
         while time.monotonic() < deadline and rclpy.ok():
             heard = all(p.get_subscription_count() for p in self._images.values())
             if heard and all(self.count_publishers(t) and self.count_subscribers(t)
                              for t in watched):
                 return True
+            if watch is not None:
+                watch.check()
             rclpy.spin_once(self, timeout_sec=0.05)
         return False
+
+    def wait_until_taken(self) -> None:
+        """Wait until the subscribers have the last images, which end with the publishers."""
+        for publisher in self._images.values():
+            publisher.wait_for_all_acked(Duration(seconds=ACK_TIMEOUT_S))
 
     def publish(self, sensor: Sensor, frame: Frame) -> None:
         """Publish one frame with its camera_info."""
@@ -76,36 +104,62 @@ class CameraSource(Node):
         self.published[sensor] += 1
 
 
+class _StateWatch:
+    """Asks a lifecycle node for its state; it answers only once it has tried to start itself."""
+
+    def __init__(self, node: Node, name: str) -> None:
+        self._name = name
+        self._client = node.create_client(GetState, f'{name}/get_state')
+        self._answer: Future | None = None
+        self._asked_s = 0.0
+
+    def check(self) -> None:
+        if self._answer is not None and self._answer.done():
+            state = self._answer.result().current_state
+            self._answer = None
+            if state.id != State.PRIMARY_STATE_ACTIVE:
+                raise SourceError(f"node '{self._name}' is {state.label} instead of active; "
+                                  'its log says why')
+        # The answer to a request that came before discovery had ended can be lost.
+        now_s = time.monotonic()
+        if now_s - self._asked_s > ASK_PERIOD_S and self._client.service_is_ready():
+            self._answer = self._client.call_async(GetState.Request())
+            self._asked_s = now_s
+
+
 class _Ahead:
     """Reads or renders frames in a thread, so that a slow source does not disturb the rhythm."""
 
     def __init__(self, source: FrameSource) -> None:
-        self._queue: queue.Queue[tuple[Sensor, Frame] | Exception | None] = queue.Queue(
-            BUFFERED_FRAMES)
+        self._queue: queue.SimpleQueue[tuple[Sensor, Frame] | Exception | None] = (
+            queue.SimpleQueue())
         self.ready = threading.Event()
-        self._stop = threading.Event()
+        self._changed = threading.Condition()
+        self._bytes = 0
+        self._stopped = False
         self._thread = threading.Thread(target=self._fill, args=(source,), daemon=True)
         self._thread.start()
 
-    def _put(self, item: tuple[Sensor, Frame] | Exception | None) -> None:
-        while not self._stop.is_set():
-            try:
-                self._queue.put(item, timeout=0.2)
-                return
-            except queue.Full:
-                self.ready.set()
-
     def _fill(self, source: FrameSource) -> None:
+        end = None
         try:
             for item in source.frames():
-                self._put(item)
-                if self._stop.is_set():
+                if not self._reserve(item[1].image.nbytes):
                     return
-            self._put(None)
+                self._queue.put(item)
         except Exception as error:
-            self._put(error)
-        finally:
-            self.ready.set()
+            end = error
+        self._queue.put(end)
+        self.ready.set()
+
+    def _reserve(self, size: int) -> bool:
+        """Wait for room; False when nobody wants more."""
+        with self._changed:
+            while self._bytes >= BUFFER_BYTES and not self._stopped:
+                self.ready.set()
+                self._changed.wait()
+            self._bytes += size
+            return not self._stopped
 
     def __iter__(self) -> Iterator[tuple[Sensor, Frame]]:
         while True:
@@ -114,10 +168,15 @@ class _Ahead:
                 return
             if isinstance(item, Exception):
                 raise item
+            with self._changed:
+                self._bytes -= item[1].image.nbytes
+                self._changed.notify()
             yield item
 
     def close(self) -> None:
-        self._stop.set()
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
         self._thread.join()
 
 
@@ -131,10 +190,11 @@ class _Sample:
 
 
 class _Samples:
-    """Collects a pair of frames every SAMPLE_PERIOD_S."""
+    """Collects a pair of frames every SAMPLE_PERIOD_S; more rarely the longer it takes."""
 
     def __init__(self) -> None:
         self.items: list[_Sample] = []
+        self._period_ns = SAMPLE_PERIOD_S * 1e9
         self._last_thermal: Frame | None = None
 
     def add(self, sensor: Sensor, shown: Frame, source_stamp_ns: int) -> None:
@@ -146,7 +206,10 @@ class _Samples:
                 item.thermal = min(
                     candidates, key=lambda f: abs(f.stamp_ns - item.rgb.stamp_ns))
         elif not self.items or (
-                shown.stamp_ns - self.items[-1].rgb.stamp_ns >= SAMPLE_PERIOD_S * 1e9):
+                shown.stamp_ns - self.items[-1].rgb.stamp_ns >= self._period_ns):
+            if len(self.items) == MAX_SAMPLES:
+                self.items = self.items[::2]
+                self._period_ns *= 2
             self.items.append(_Sample(shown, source_stamp_ns))
 
     def save(self, folder: Path, source: FrameSource) -> None:
@@ -161,7 +224,7 @@ class _Samples:
             np.savez(folder / f'{item.rgb.stamp_ns}.npz', **arrays)
 
 
-def play(node: CameraSource, source: FrameSource, ahead: _Ahead, samples: _Samples) -> None:
+def play(node: CameraSource, ahead: _Ahead, samples: _Samples | None) -> None:
     """Publish all frames when their time has come; stamps move by the same amount for all."""
     shift = None
     for sensor, frame in ahead:
@@ -174,7 +237,8 @@ def play(node: CameraSource, source: FrameSource, ahead: _Ahead, samples: _Sampl
             return
         shown = dataclasses.replace(frame, stamp_ns=frame.stamp_ns + shift)
         node.publish(sensor, shown)
-        samples.add(sensor, shown, frame.stamp_ns)
+        if samples is not None:
+            samples.add(sensor, shown, frame.stamp_ns)
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -187,6 +251,8 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument('--samples', type=Path, help='folder for sampled frames and their truth')
     parser.add_argument('--watch', nargs='*', default=[],
                         help='start when these topics have a publisher and a subscriber')
+    parser.add_argument('--node', default='', help=(
+        'lifecycle node that activates itself; end at once when it cannot'))
     parser.add_argument('--timeout', type=float, default=60.0, help='longest wait for them in s')
     rclpy.init(args=None if args is None else list(args))
     options = parser.parse_args(remove_ros_args(args)[1 if args is None else 0:])
@@ -194,18 +260,20 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         with open_source(options.source, seconds=options.seconds, loop=options.loop) as source:
             node.get_logger().info(source.describe())
-            ahead, samples = _Ahead(source), _Samples()
+            ahead = _Ahead(source)
+            samples = _Samples() if options.samples is not None else None
             try:
-                if not node.wait_for(options.watch, options.timeout):
+                if not node.wait_for(options.watch, options.timeout, options.node):
                     raise SourceError(
                         f'nobody listens to rgb/image_raw and thermal/image_raw within '
                         f'{options.timeout:g} s; start the fusion node first')
                 while not ahead.ready.wait(0.2) and rclpy.ok():
                     pass
-                play(node, source, ahead, samples)
+                play(node, ahead, samples)
+                node.wait_until_taken()
             finally:
                 ahead.close()
-            if options.samples is not None:
+            if samples is not None:
                 samples.save(options.samples, source)
                 (options.samples / 'source.json').write_text(json.dumps({
                     'source': source.describe(), 'published': node.published,
@@ -213,7 +281,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except IvifError as error:
         node.get_logger().error(str(error))
         return 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, ExternalShutdownException):
         return 130
     finally:
         node.destroy_node()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sensor_msgs.msg import Image
 
-from ivif_ros.detection import Detector, draw, load_detector, to_thermal
+from ivif_ros.detection import DetectionPeriod, Detector, draw, load_detector, to_thermal
 from ivif_ros.errors import MissingDependencyError, WeightsError
 from ivif_ros.nodes.base import BaseNode
 from ivif_ros.nodes.monitor import RateMonitor
@@ -57,8 +57,8 @@ class DetectionTask:
         self._factory = RclpyFactory()
         self._params = DetectionParameters()
         self._detector: Detector | None = None
-        self._why_not = 'not loaded'
-        self._last_ns: int | None = None
+        self._why_not = ''
+        self._period = DetectionPeriod()
         self._rate = RateMonitor()
         self._worker: Worker[_Picture] | None = None
         boxes = self._factory.message_class('vision_msgs/msg/Detection2DArray')
@@ -84,6 +84,7 @@ class DetectionTask:
         if self._detector is None:
             self._node.get_logger().warning(f'no detection: {self._why_not}')
         else:
+            self._why_not = ''
             self._detector.warm_up(WARM_UP_SIZE)
 
     def unload(self) -> None:
@@ -99,7 +100,7 @@ class DetectionTask:
             return
         self._labels.publish(label_info_message(
             self._factory, self._detector.names, 0, self._params.confidence))
-        self._last_ns = None
+        self._period.reset()
         self._worker = Worker(
             'detection', self._detect, lambda error: self._node.report('detection', error))
 
@@ -135,15 +136,15 @@ class DetectionTask:
         """
         if self._worker is None or not self.wanted:
             return
-        period_ns = self._params.period_ms * 1e6
-        if self._last_ns is not None and 0 <= origin.stamp_ns - self._last_ns < period_ns:
+        if not self._period.due(origin.stamp_ns, self._params.period_ms):
             return
-        self._last_ns = origin.stamp_ns
         if self._worker.put(_Picture(image, origin, deformation)):
             self._node.counters.add('detection.replaced')
 
     def finding(self) -> Finding:
         """State of the detection for the diagnostics."""
+        if self._detector is None and not self._why_not:
+            return Finding(Level.OK, 'inactive')
         if self._detector is None:
             configured = bool(self._params.weights)
             return Finding(Level.WARN if configured else Level.OK, f'off: {self._why_not}')

@@ -32,21 +32,30 @@ def sync_finding(rate: RateMonitor, dropped: Mapping[str, int]) -> Finding:
     return Finding(Level.OK, 'pairing', values)
 
 
-def registration_finding(result: Outcome | None, params: RegistrationParameters) -> Finding:
-    """How far the newest deformation can be trusted."""
+def registration_finding(
+        result: Outcome | None, params: RegistrationParameters, problem: str) -> Finding:
+    """How far the newest deformation can be trusted.
+
+    Args:
+        result: newest result, or None.
+        params: mode and least confidence.
+        problem: why the deformation is not freshly estimated; empty where it is.
+    """
     if result is None or result.deformation is None:
         return Finding(Level.STALE, 'no thermal image yet')
     found = result.deformation
     values = {'source': found.source.name, 'confidence': float(found.confidence),
               'residual [px]': float(found.residual_px)}
+    why = f' ({problem})' if problem else ''
     if params.mode == 'none':
         return Finding(Level.OK, 'switched off (registration.mode)', values)
     if found.source is DeformationSource.LAST_GOOD:
-        return Finding(Level.WARN, 'the newest estimate is not credible, the last good one holds',
-                       values)
+        return Finding(Level.WARN, f'the newest estimate is not credible{why}, the last good one '
+                       'holds', values)
     if found.source is DeformationSource.NONE:
-        return Finding(Level.WARN, 'nothing known about the rig, the thermal image is stretched; '
-                       'set registration.calibration or let the cameras see structure', values)
+        return Finding(Level.WARN, f'nothing known about the rig{why}, the thermal image is '
+                       'stretched; set registration.calibration or let the cameras see structure',
+                       values)
     if found.source is DeformationSource.ESTIMATED and found.confidence < params.min_confidence:
         return Finding(Level.WARN, 'confidence is low', values)
     return Finding(Level.OK, f'{found.source.name.lower()} deformation in use', values)

@@ -17,6 +17,7 @@ from ivif_ros.ros.diagnostics import Finding, Level
 from ivif_ros.ros.image_codec import decode_image
 from ivif_ros.ros.intrinsics import Intrinsics
 from ivif_ros.ros.matched_subscription import MatchedSubscription
+from ivif_ros.ros.message_factory import stamp_of
 from ivif_ros.ros.topics import camera_info_topic, image_topic
 from ivif_ros.types import Frame, Sensor, Size
 
@@ -111,9 +112,9 @@ class CameraInput:
         try:
             image = decode_image(message, self._sensor)
             size = image.shape[1], image.shape[0]
-            stamp = message.header.stamp
-            frame = Frame(stamp.sec * 1_000_000_000 + stamp.nanosec, message.header.frame_id,
-                          image, self._intrinsics.of(size), received_ns)
+            header = message.header
+            frame = Frame(stamp_of(header.stamp), header.frame_id, image,
+                          self._intrinsics.of(size), received_ns)
         except Exception as error:
             self._bad_image = str(error)
             raise

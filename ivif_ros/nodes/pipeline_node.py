@@ -110,8 +110,7 @@ class RegisteringNode(PipelineNode):
 
     def open_outputs(self, params: Parameters, diagnostics: Diagnostics) -> None:
         """Open the registered image, the deformation, the status and the services."""
-        diagnostics.add('registration', lambda: registration_finding(
-            self.newest, self.params.registration))
+        diagnostics.add('registration', self.registration_finding)
         super().open_outputs(params, diagnostics)
         self._registered = ImageOutput(self, self.outlets, 'thermal_registered/image', 'mono8')
         self._deformation = DeformationOutput(self.outlets)
@@ -138,6 +137,12 @@ class RegisteringNode(PipelineNode):
         if self._calibration_services is not None:
             self._calibration_services.close()
             self._calibration_services = None
+
+    def registration_finding(self) -> Finding:
+        """State of the registration for the diagnostics."""
+        engine = self.engine
+        problem = engine.registration_problem if isinstance(engine, Pipeline) else ''
+        return registration_finding(self.newest, self.params.registration, problem)
 
     def publish_registered(self, image: Array | None, deformation: Deformation | None,
                            origin: Origin) -> None:

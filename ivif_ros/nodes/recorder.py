@@ -10,7 +10,9 @@ writes `<bag>.arrivals.json`: for each topic the stamps of the messages and thei
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,7 +26,7 @@ from rclpy.utilities import remove_ros_args
 
 from ivif_ros.bags.file import header_stamp_ns
 from ivif_ros.bags.writer import BagWriter
-from ivif_ros.errors import IvifError, ParameterError
+from ivif_ros.errors import IvifError, OutputError, ParameterError
 from ivif_ros.ros.rclpy_messages import RclpyFactory
 
 TOPICS = {
@@ -79,6 +81,26 @@ class Recorder(Node):
         self._writer.close()
 
 
+def record(path: Path, topics: Sequence[str]) -> None:
+    """Write topics until the process is told to end.
+
+    Raises:
+        OutputError: the files cannot be written.
+    """
+    recorder = Recorder(path, topics)
+    try:
+        with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
+            rclpy.spin(recorder)
+    finally:
+        recorder.close()
+        recorder.destroy_node()
+    arrivals = path.with_name(f'{path.name}.arrivals.json')
+    try:
+        arrivals.write_text(json.dumps(recorder.arrivals))
+    except OSError as error:
+        raise OutputError(f"'{arrivals}' cannot be written: {error.strerror}") from error
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -86,24 +108,15 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument('--topics', nargs='+', default=list(TOPICS), help='topics to write')
     rclpy.init(args=None if args is None else list(args))
     options = parser.parse_args(remove_ros_args(args)[1 if args is None else 0:])
-    recorder = None
     try:
         unknown = sorted(set(options.topics) - set(TOPICS))
         if unknown:
             raise ParameterError(f'unknown topics {unknown}; known are {sorted(TOPICS)}')
-        recorder = Recorder(options.out, options.topics)
-        rclpy.spin(recorder)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        record(options.out, options.topics)
     except IvifError as error:
-        print(f'recorder: error: {error}')
+        print(f'recorder: error: {error}', file=sys.stderr)
         return 2
     finally:
-        if recorder is not None:
-            recorder.close()
-            options.out.with_name(f'{options.out.name}.arrivals.json').write_text(
-                json.dumps(recorder.arrivals))
-            recorder.destroy_node()
         rclpy.try_shutdown()
     return 0
 

@@ -57,13 +57,11 @@ class Fit(NamedTuple):
         correction: (3, 3) homography RGB pixel -> RGB pixel of the level.
         correlation: normalised correlation of the structure in the overlap, -1..1.
         overlap: share of the RGB image that the thermal image covers.
-        spread_px: disagreement of estimates from two halves of the image, level pixels.
     """
 
     correction: Array
     correlation: float
     overlap: float
-    spread_px: float
 
 
 def make_level(rgb: Array, canvas: Array, valid: Array, margin: int, sigma: float) -> Level:
@@ -165,19 +163,13 @@ def descend(level: Level, correction: Array, model: str, iterations: int) -> Fit
         interpolation=cv2.INTER_AREA)
     tensor = information[..., [0, 1, 1, 2]].reshape(rows, columns, 2, 2)
     hessians = np.einsum('ijkp,ijkl,ijlq->ijpq', jacobian, tensor, jacobian)
-    halves = (np.add.outer(np.arange(rows) // 3, np.arange(columns) // 4) % 2).astype(np.float64)
     stiffness = np.diag(_STIFFNESS[:jacobian.shape[-1]])
-    spread = float('inf')
     for step in range(iterations + 1):
         state = _state(level, correction, columns, rows)
+        if step == iterations:
+            break
         weight = state.agreement * state.valid
         gradients = np.einsum('ijkp,ijk->ijp', jacobian, state.gradient)
-        if step == iterations:
-            parts = [_solve(hessians, gradients, weight * share, stiffness)
-                     for share in (halves, 1 - halves)]
-            moved = np.einsum('ijkp,p->ijk', jacobian, parts[0] - parts[1])
-            spread = float(np.linalg.norm(moved, axis=-1).mean())
-            break
         change = _solve(hessians, gradients, weight, stiffness)
         # Where the images agree badly the true curvature is smaller than the information.
         change *= np.clip(1.0 / max(state.correlation, 0.1), 1.0, 2.0)
@@ -186,7 +178,7 @@ def descend(level: Level, correction: Array, model: str, iterations: int) -> Fit
         correction = correction / correction[2, 2]
         if np.abs(change).max() * half < 0.02:
             iterations = min(iterations, step + 1)
-    return Fit(correction, state.correlation, state.overlap, spread)
+    return Fit(correction, state.correlation, state.overlap)
 
 
 class _State(NamedTuple):

@@ -1,3 +1,3 @@
 # Copyright 2026 ivif_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""TODO."""
+"""Between ROS and the core: images, messages, parameters, QoS, topics, TF and diagnostics."""

@@ -16,7 +16,7 @@ from typing import Literal
 
 import cv2
 
-from ivif_ros.types import Sensor
+from ivif_ros.types import Array, Sensor, check_image
 
 Layout = Literal['plain', 'packed', 'planar']
 
@@ -95,3 +95,21 @@ ENCODINGS: dict[str, Encoding] = {
 def supported(sensor: Sensor) -> list[str]:
     """Names of the encodings that a camera may send."""
     return [name for name, encoding in ENCODINGS.items() if sensor in encoding.sensors]
+
+
+def encoding_of(image: Array) -> str:
+    """Name of the encoding that holds an image as it is.
+
+    Args:
+        image: (H, W, 3) uint8 BGR, or (H, W) uint8, uint16 or float32.
+
+    Returns:
+        `bgr8`, `mono8`, `mono16` or `32FC1`.
+
+    Raises:
+        ImageError: another shape or dtype.
+    """
+    check_image(image, 'image to publish or record')
+    if image.ndim == 3:
+        return 'bgr8'
+    return {'uint8': 'mono8', 'uint16': 'mono16', 'float32': '32FC1'}[image.dtype.name]

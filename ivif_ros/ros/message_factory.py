@@ -46,6 +46,6 @@ class MessageFactory(ABC):
         return self.make('std_msgs/msg/Header', stamp=self.time(stamp_ns), frame_id=frame_id)
 
 
-def stamp_of(message: Any) -> int:
+def stamp_of(time: Any) -> int:
     """Nanoseconds of a builtin_interfaces/Time."""
-    return int(message.sec) * 1_000_000_000 + int(message.nanosec)
+    return int(time.sec) * 1_000_000_000 + int(time.nanosec)

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 from rclpy.node import Node
 
-COMPRESSED = 'compressed'
-
 
 def image_topic(node: Node, base: str, transport: str) -> str:
     """Full name of an image topic: remapping the base name moves its compressed form with it.

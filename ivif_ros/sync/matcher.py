@@ -40,13 +40,12 @@ class PairMatcher:
 
     RGB frames are the reference: each leaves at most once, in the order of stamps, with its
     partner in the assignment of largest total worth (see `ivif_ros.sync.assignment`). It leaves as
-    soon as no
-    further frame can change its partner: because a later frame is there already, because the
-    period of a camera says that the next frame will be too far away, because the lag of a camera
-    says that it cannot be here in time, or because the camera is silent. Otherwise it leaves
-    `max_wait_ms` after it arrived. Without partner it leaves alone (`match`) or with the newest
-    thermal frame that is not older than `max_age_ms` and not newer than the tolerance allows
-    (`hold`).
+    soon as no further frame can change its partner: because a later frame is there already,
+    because the period of a camera says that the next frame will be too far away, because the lag
+    of a camera says that it cannot be here in time, or because the camera is silent. Otherwise it
+    leaves `max_wait_ms` after it arrived. Without partner it leaves alone (`match`) or with the
+    newest thermal frame that is not older than `max_age_ms` and not newer than the tolerance
+    allows (`hold`).
 
     Thermal frames leave alone while the RGB camera is silent: never heard for `max_wait_ms`, or
     quiet for its period and `max_wait_ms`. Beside a live RGB camera, thermal frames that serve

@@ -66,4 +66,4 @@ def test_what_lies_behind_the_thermal_camera_has_no_box():
 
 
 def test_nothing_stays_nothing():
-    assert len(to_thermal(Detections.none(NAMES), Deformation.stretch((8, 8), (4, 4)))) == 0
+    assert len(to_thermal(Detections([], [], [], NAMES), Deformation.stretch((8, 8), (4, 4)))) == 0

@@ -72,15 +72,15 @@ def test_endpoint_error():
     error = endpoint_error(estimate, truth)
     assert error.mean == pytest.approx((5 + 0 + 1 + 15) / 4)
     assert error.median == pytest.approx(3.0)
-    assert error.share == 1.0
+    assert error.pixels == 4
     truth[1, 1] = np.nan
     valid = np.array([[True, False], [True, True]])
     error = endpoint_error(estimate, truth, valid)
     assert error.mean == pytest.approx(3.0)
-    assert error.share == 0.5
+    assert error.pixels == 2
     empty = endpoint_error(estimate, truth, np.zeros((2, 2), bool))
     assert math.isnan(empty.mean)
-    assert empty.share == 0.0
+    assert empty.pixels == 0
 
 
 def test_shapes_must_agree(images):

@@ -9,6 +9,10 @@ pytest.importorskip('rclpy')
 
 from ivif_ros.msg import Status
 from ivif_ros.nodes.ivif_node import IvifNode
+from ivif_ros.registration import Calibration, save_calibration
+from ivif_ros.ros.diagnostics import Level
+from ivif_ros.ros.message_factory import stamp_of
+from ivif_ros.types import CameraModel
 
 S = 1_000_000_000
 
@@ -98,14 +102,15 @@ def test_single_nan_pixels_do_no_harm(rig, partner):
 
 
 def test_all_equal_thermal_image(rig, partner):
-    node, both = rig()
+    _, both = rig()
     picture = np.full((48, 64), 8000, np.uint16)
 
     def send():
         both.send(thermal=both.image('thermal', both.stamp_ns + both.PERIOD_NS, picture))
-        return len(partner.received['status']) > 5
-    partner.wait(send, 'results')
-    assert not [name for name in node.counters.snapshot() if name.endswith('.defect')]
+        return [status for status in partner.received['status']
+                if 'thermal flat' in status.reason]
+    status = partner.wait(send, 'a result that says so')[-1]
+    assert status.mode == Status.RGB_ONLY
     fused_again(partner, both)
 
 
@@ -126,11 +131,38 @@ def test_camera_info_that_contradicts_the_image_or_itself(rig, partner, info, re
 
 
 def test_missing_camera_info_is_no_reason_to_stop(rig, partner):
+    node, both = rig()
+    fused_again(partner, both)
+    found = node.registration_finding()
+    assert found.level is Level.WARN
+    assert 'no calibration' in found.message
+    assert 'set registration.calibration' in found.message
+
+
+def test_a_calibration_of_another_rig_is_counted_and_named(rig, partner, tmp_path):
+    camera = CameraModel(64, 48, np.array([[60.0, 0, 31.5], [0, 60, 23.5], [0, 0, 1]]))
+    apart = np.eye(4)
+    apart[0, 3] = 5000.0     # the thermal camera looks past everything
+    save_calibration(tmp_path / 'rig.yaml', Calibration(camera, camera, apart))
+    node, both = rig({'registration.calibration': str(tmp_path / 'rig.yaml')})
+    fused_again(partner, both)
+    assert node.counters.snapshot()['registration.bad_calibration'] >= 1
+    assert 'does not see' in node.registration_finding().message
+
+
+def test_one_silent_camera_leaves_the_other(rig, partner):
     _, both = rig()
     fused_again(partner, both)
+    for silent, mode in (('thermal', Status.RGB_ONLY), ('rgb', Status.THERMAL_ONLY)):
+        status = both.keep_sending(
+            lambda mode=mode: next((status for status in partner.received['status']
+                                    if status.mode == mode), None),
+            f'a result without {silent}', **{silent: False})
+        assert f'{silent} missing' in status.reason
+        fused_again(partner, both)
 
 
-def test_stamps_of_zero_are_counted_and_paired_by_arrival(rig, partner):
+def test_stamps_of_zero_are_counted_and_paired_by_arrival(rig, partner, capfd):
     node, both = rig()
 
     def send():
@@ -139,6 +171,8 @@ def test_stamps_of_zero_are_counted_and_paired_by_arrival(rig, partner):
         return {'rgb.zero_stamp', 'thermal.zero_stamp'} <= set(node.counters.snapshot())
     partner.wait(send, 'counters of zero stamps')
     fused_again(partner, both)
+    warnings = [line for line in capfd.readouterr().err.splitlines() if 'no stamp' in line]
+    assert len(warnings) == 2, 'one for each camera'
 
 
 def test_stamps_that_go_back_start_a_new_time(rig, partner):
@@ -150,15 +184,19 @@ def test_stamps_that_go_back_start_a_new_time(rig, partner):
     fused_again(partner, both)
 
 
-def test_100_ms_of_jitter_loses_no_rgb_image(rig, partner):
+def test_100_ms_of_jitter_is_held_and_late_frames_are_counted(rig, partner):
     node, both = rig({'sync.pairing': 'hold'})
     rng = np.random.default_rng(1)
     fused_again(partner, both)
+    partner.received['status'].clear()
 
     def send():
         both.send(skew_ns=int(rng.integers(-100, 100)) * 1_000_000)
-        return len(partner.received['status']) > 40
-    partner.wait(send, '40 results')
+        return len(partner.received['status']) > 40 and counted(partner, 'thermal.late')
+    partner.wait(send, '40 results and late frames')
+    stamps = [stamp_of(status.header.stamp) for status in partner.received['status']]
+    assert stamps == sorted(set(stamps)), 'each RGB image once and in order'
+    assert any(status.thermal_held for status in partner.received['status'])
     assert not [name for name in node.counters.snapshot() if name.endswith('.defect')]
     fused_again(partner, both)
 
@@ -171,8 +209,8 @@ def test_thermal_camera_at_ten_times_the_rate(rig, partner):
             both.publishers['thermal'].publish(both.image(
                 'thermal', both.stamp_ns + i * both.PERIOD_NS // 10))
         both.send()
-        return len(partner.received['status']) > 20
-    partner.wait(send, '20 results')
+        return len(partner.received['status']) > 20 and counted(partner, 'thermal.surplus')
+    partner.wait(send, '20 results and counted thermal images')
     assert not [name for name in node.counters.snapshot() if name.endswith('.defect')]
     fused_again(partner, both)
 

@@ -150,6 +150,7 @@ def test_deactivation_frees_the_detector(start, detector):
     node = start(IvifNode)
     node.trigger_deactivate()
     assert detector.closed
+    assert node._detection.finding().message == 'inactive'
 
 
 def test_missing_weights_are_one_warning_and_fusion_goes_on(

@@ -105,3 +105,16 @@ heavy = {'torch', 'rclpy', 'ultralytics', 'matplotlib', 'cv2', 'numpy'} & set(sy
 assert not heavy, heavy
 """
     subprocess.run([sys.executable, '-c', script], cwd=REPOSITORY, check=True)
+
+
+def test_what_cmake_installs_as_programs_can_be_started():
+    """A file without a shebang would be run by the shell, line by line."""
+    text = (REPOSITORY / 'CMakeLists.txt').read_text()
+    nodes = text.partition('foreach(node ')[2].partition(')')[0].split()
+    programs = [PACKAGE / 'nodes' / f'{node}.py' for node in nodes] + [PACKAGE / 'cli' / 'main.py']
+    assert len(programs) > 4
+    for program in programs:
+        lines = program.read_text().splitlines()
+        assert lines[0] == '#!/usr/bin/env python3', program
+        assert "if __name__ == '__main__':" in lines, program
+        assert os.access(program, os.X_OK), program

@@ -271,8 +271,9 @@ def test_detections(world):
     assert np.array_equal(back.scores, FOUND.scores)
     assert back.class_ids.tolist() == [0, 2]
     assert back.names == {0: 'person', 2: 'car', 5: 'dog'}
+    nothing = Detections([], [], [], {})
     assert len(detections_from_message(
-        world.send(detections_message(world.factory, Detections.none(), STAMP, 'rgb')), {})) == 0
+        world.send(detections_message(world.factory, nothing, STAMP, 'rgb')), {})) == 0
 
 
 def test_detections_of_other_nodes():
