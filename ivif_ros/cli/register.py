@@ -25,7 +25,7 @@ from ivif_ros.cli.stills import add_pair_options, find_pairs, process_pairs, wri
 from ivif_ros.pipeline import Pipeline
 from ivif_ros.registration import dense_map
 from ivif_ros.sources.folder import FilePair
-from ivif_ros.types import FusionResult
+from ivif_ros.types import DeformationSource, FusionResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
     finally:
         pipeline.close()
     if rows:
-        table(f'{len(rows)} of {len(pairs)} pairs registered, median '
-              f'{statistics.median(times):.0f} ms: {args.out}',
+        estimated = sum(row[1] == DeformationSource.ESTIMATED.name.lower() for row in rows)
+        table(f'{len(rows)} of {len(pairs)} pairs written, {estimated} of them with a deformation '
+              f'estimated from the images, median {statistics.median(times):.0f} ms: {args.out}',
               ('pair', 'from', 'confidence', 'residual px', 'ms'), rows)
     return ExitCode.of(len(rows), failed)

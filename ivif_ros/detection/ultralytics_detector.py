@@ -80,13 +80,7 @@ class UltralyticsDetector:
         self._confidence, self._iou = params.confidence, params.iou
 
     def detect(self, bgr: Array) -> Detections:
-        """Find the objects in an image.
-
-        Args:
-            bgr: (H, W, 3) uint8.
-
-        Returns:
-            Boxes in pixels of that image, best score first.
+        """Find the objects in an image (H, W, 3) uint8 BGR, see `Detector.detect`.
 
         Raises:
             ImageError: the image has another shape or dtype.

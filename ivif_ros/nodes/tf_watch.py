@@ -58,5 +58,6 @@ class TfWatch:
         except CalibrationError as error:
             self._node.complain('registration.no_tf', str(error))
             return
-        self._timer.cancel()
+        # First deliver: where that fails, the next look tries again.
         self._deliver(transform)
+        self._timer.cancel()

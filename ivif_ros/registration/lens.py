@@ -34,10 +34,7 @@ def distort(camera: CameraModel, rays: Array) -> Array:
     rays = np.asarray(rays, np.float64)
     if camera.distortion_model == 'equidistant':
         radius = np.linalg.norm(rays, axis=1, keepdims=True)
-        theta = np.arctan(radius)
-        k = camera.distortion if len(camera.distortion) else np.zeros(4)
-        square = theta * theta
-        bent = theta * (1 + square * (k[0] + square * (k[1] + square * (k[2] + square * k[3]))))
+        bent = _equidistant(camera, np.arctan(radius))
         return np.asarray(rays * np.where(radius > 1e-9, bent / np.maximum(radius, 1e-9), 1.0))
     if not len(camera.distortion) or not len(rays):
         return np.array(rays)
@@ -88,22 +85,32 @@ def undistort(camera: CameraModel, bent: Array) -> Array:
 
 
 def _undistort_equidistant(camera: CameraModel, bent: Array) -> Array:
-    k = camera.distortion if len(camera.distortion) else np.zeros(4)
+    k = _coefficients(camera)
     radius = np.linalg.norm(bent, axis=1)
     theta = radius.copy()
     for _ in range(_ITERATIONS):
         square = theta * theta
-        value = theta * (1 + square * (k[0] + square * (k[1] + square * (k[2] + square * k[3]))))
         slope = 1 + square * (
             3 * k[0] + square * (5 * k[1] + square * (7 * k[2] + square * 9 * k[3])))
-        theta -= np.clip((value - radius) / np.maximum(slope, 0.05), -0.3, 0.3)
-    square = theta * theta
-    value = theta * (1 + square * (k[0] + square * (k[1] + square * (k[2] + square * k[3]))))
+        error = _equidistant(camera, theta) - radius
+        theta -= np.clip(error / np.maximum(slope, 0.05), -0.3, 0.3)
     # Rays at and beyond 90 degrees never meet a plane in front of the camera.
     ideal = np.where(theta < np.arctan(_STEEPEST), np.tan(np.minimum(theta, 1.55)), _STEEPEST)
     rays = bent * np.where(radius > 1e-9, ideal / np.maximum(radius, 1e-9), 1.0)[:, None]
-    rays[np.abs(value - radius) > 1e-4] = np.nan
+    rays[np.abs(_equidistant(camera, theta) - radius) > 1e-4] = np.nan
     return np.asarray(rays)
+
+
+def _equidistant(camera: CameraModel, theta: Array) -> Array:
+    """Distance from the centre, in focal lengths, at which a ray of an angle (radians) is seen."""
+    k, square = _coefficients(camera), theta * theta
+    return np.asarray(
+        theta * (1 + square * (k[0] + square * (k[1] + square * (k[2] + square * k[3])))))
+
+
+def _coefficients(camera: CameraModel) -> Array:
+    """(4,) coefficients of an equidistant lens."""
+    return camera.distortion if len(camera.distortion) else np.zeros(4)
 
 
 def pixels_to_rays(camera: CameraModel, pixels: Array) -> Array:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from rosbags.rosbag2 import Reader
+from synthetic_bags import RGB_TOPIC, two_cameras, write_items
 
 from ivif_ros.cli.main import main
 
@@ -85,6 +86,18 @@ def test_unusable_recordings_and_outputs_are_named(recording, tmp_path, capsys):
     assert 'corrupt' in capsys.readouterr().err
     assert replay(recording, recording) == 2
     assert 'exists already' in capsys.readouterr().err
+    (tmp_path / 'file').touch()
+    assert replay(recording, tmp_path / 'file' / 'out') == 2
+    assert 'cannot be created' in capsys.readouterr().err
+
+
+def test_a_recording_without_thermal_images_leaves_no_output(tmp_path, capsys):
+    colour_only = [item for item in two_cameras(2) if item[0] == RGB_TOPIC]
+    assert replay(write_items(tmp_path / 'colour', colour_only), tmp_path / 'out') == 2
+    err = capsys.readouterr().err
+    assert 'no topic that looks like the thermal camera' in err
+    assert '--thermal-topic' in err
+    assert not (tmp_path / 'out').exists()
 
 
 def test_up_runs_the_node_with_ros_arguments(monkeypatch):

@@ -147,7 +147,7 @@ def test_an_unreadable_file_does_not_stop_the_others(folders, capsys):
     assert sorted(path.name for path in (folders / 'out').iterdir()) == ['b.npz', 'b.png']
     out, err = capsys.readouterr()
     assert 'a.tiff' in err
-    assert '1 of 2 pairs registered' in out
+    assert '1 of 2 pairs written' in out
 
 
 def test_nothing_but_unreadable_files_is_a_failure(folders):
