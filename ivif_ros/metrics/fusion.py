@@ -18,6 +18,7 @@ import numpy as np
 
 from ivif_ros.errors import ImageError
 from ivif_ros.metrics import registration
+from ivif_ros.metrics.registration import normalised_cross_correlation
 from ivif_ros.types import Array
 
 
@@ -50,15 +51,10 @@ def mutual_information(fused: Array, source: Array) -> float:
     return registration.mutual_information(fused, source, bins=256) * math.log(2)
 
 
-def correlation(a: Array, b: Array) -> float:
-    """Pearson correlation of two images of any dtype; 0 where one of them is constant."""
-    return registration.normalised_cross_correlation(a, b)
-
-
 def sum_of_correlations_of_differences(fused: Array, thermal: Array, visible: Array) -> float:
     """SCD (Aslantas and Bendes 2015): does what one source lacks come from the other; at most 2."""
     f, a, b = (x.astype(np.float64) for x in (fused, thermal, visible))
-    return correlation(a, f - b) + correlation(b, f - a)
+    return normalised_cross_correlation(a, f - b) + normalised_cross_correlation(b, f - a)
 
 
 def structural_similarity(fused: Array, source: Array) -> float:
@@ -164,7 +160,7 @@ def evaluate(fused: Array, thermal: Array, visible: Array) -> dict[str, float]:
         'SCD': sum_of_correlations_of_differences(fused, thermal, visible),
         'VIF': both(visual_information_fidelity) / 2,
         'Qabf': edge_preservation(fused, thermal, visible),
-        'SSIM': both(structural_similarity) / 2, 'CC': both(correlation) / 2}
+        'SSIM': both(structural_similarity) / 2, 'CC': both(normalised_cross_correlation) / 2}
 
 
 def _inside(filtered: Array, size: int) -> Array:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ivif_ros.frame_source import RGB_FRAME_ID, THERMAL_FRAME_ID
 from ivif_ros.simulation import truth
 from ivif_ros.simulation.camera import Lens, Pose, camera_model, rotation
 from ivif_ros.simulation.config import RigConfig
@@ -19,8 +20,6 @@ from ivif_ros.simulation.truth import TrueBoxes
 from ivif_ros.simulation.views import ColourView, ThermalView
 from ivif_ros.types import Array, Frame, Sensor
 
-RGB_FRAME_ID = 'rgb_optical_frame'
-THERMAL_FRAME_ID = 'thermal_optical_frame'
 START_STAMP_NS = 1_700_000_000_000_000_000
 
 

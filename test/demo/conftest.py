@@ -43,10 +43,10 @@ def ros(monkeypatch):
 
 @pytest.fixture
 def spin(ros):
-    """Spin nodes in threads until the test ends."""
+    """Spin nodes in threads until the test ends; they end with it."""
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
-    ended, threads = threading.Event(), []
+    ended, threads, nodes = threading.Event(), [], []
 
     def start(node):
         def run():
@@ -59,12 +59,15 @@ def spin(ros):
                 pass
             finally:
                 executor.shutdown()
+        nodes.append(node)
         threads.append(threading.Thread(target=run, daemon=True))
         threads[-1].start()
     yield start
     ended.set()
     for thread in threads:
         thread.join(10)
+    for node in nodes:
+        node.destroy_node()
 
 
 @pytest.fixture(scope='session')

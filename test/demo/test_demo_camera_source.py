@@ -74,11 +74,10 @@ def test_reading_ahead_ends_when_nobody_wants_more(monkeypatch):
 @pytest.mark.timeout(20)
 def test_error_of_the_source_comes_after_its_frames():
     ahead = camera_source._Ahead(Counted(2, RuntimeError('torn cable')))
-    seen = []
+    frames = iter(ahead)
+    assert [next(frames)[0] for _ in range(4)] == ['rgb', 'thermal'] * 2
     with pytest.raises(RuntimeError, match='torn cable'):
-        seen.extend(sensor for sensor, _ in ahead)
-        for sensor, _ in ahead:
-            seen.append(sensor)
+        next(frames)
     ahead.close()
 
 

@@ -4,6 +4,7 @@
 
 import json
 import threading
+import time
 
 import pytest
 from rosbags.highlevel import AnyReader
@@ -60,11 +61,19 @@ def test_messages_are_kept_as_they_came(ros, tmp_path):
 
 @pytest.mark.timeout(60)
 def test_files_are_complete_when_told_to_end(ros, tmp_path):
-    context = threading.Timer(0.5, lambda: ros.try_shutdown())
     ros.init(args=[])
-    context.start()
+    watcher = ros.create_node('watcher')
+
+    def end():
+        # The graph gives no event that this process could wait for.
+        while not watcher.count_subscribers('status'):
+            time.sleep(0.01)
+        ros.try_shutdown()
+    thread = threading.Thread(target=end)
+    thread.start()
     recorder.record(tmp_path / 'bag', ['status'])
-    context.join()
+    thread.join()
+    watcher.destroy_node()
     assert json.loads((tmp_path / 'bag.arrivals.json').read_text()) == {'status': []}
     assert (tmp_path / 'bag' / 'metadata.yaml').exists()
 

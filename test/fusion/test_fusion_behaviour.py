@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ivif_ros.metrics.fusion import correlation, edge_preservation, evaluate
+from ivif_ros.metrics.fusion import edge_preservation, evaluate
+from ivif_ros.metrics.registration import normalised_cross_correlation
 
 
 def grey(image):
@@ -29,7 +30,7 @@ def darkened(rgb):
 
 def check_dark(run, rgb, thermal):
     fused = grey(run(darkened(rgb), thermal))
-    assert correlation(gradient(fused), gradient(thermal)) > 0.9
+    assert normalised_cross_correlation(gradient(fused), gradient(thermal)) > 0.9
     assert fused.std() > 0.9 * thermal.std()
     return edge_preservation(fused, thermal, thermal)
 
@@ -53,7 +54,7 @@ def test_glare_shows_what_the_thermal_image_sees(run, scene):
     inside = distance < 35
     assert grey(rgb)[inside].min() == 255, 'the blob must hide everything'
     fused, thermal = grey(run(rgb, scene.thermal)), scene.thermal
-    assert correlation(fused[inside], thermal[inside]) > 0.8
+    assert normalised_cross_correlation(fused, thermal, inside) > 0.8
     # The RGB image and the maximum show no difference at all.
     person, around = inside & scene.people, inside & (thermal < 80)
     assert fused[person].mean() - fused[around].mean() > 50

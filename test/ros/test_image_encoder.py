@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ivif_ros.errors import ImageError
-from ivif_ros.ros.encodings import ENCODINGS
+from ivif_ros.ros.encodings import ENCODINGS, encoding_of
 from ivif_ros.ros.image_codec import decode_image
 from ivif_ros.ros.image_encoder import as_array, encode_image
 
@@ -140,3 +140,19 @@ def test_refused(image, encoding, reason):
     with pytest.raises(ImageError) as caught:
         encode_image(image, encoding)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(('image', 'encoding'), [
+    (np.zeros((2, 3, 3), np.uint8), 'bgr8'),
+    (np.zeros((2, 3), np.uint8), 'mono8'),
+    (np.zeros((2, 3), np.uint16), 'mono16'),
+    (np.zeros((2, 3), np.float32), '32FC1'),
+])
+def test_every_image_has_an_encoding_that_holds_it_as_it_is(image, encoding):
+    assert encoding_of(image) == encoding
+    assert np.shares_memory(encode_image(image, encoding).data, image)
+
+
+def test_an_image_without_encoding_is_refused():
+    with pytest.raises(ImageError, match='float64'):
+        encoding_of(np.zeros((2, 3)))
