@@ -53,7 +53,13 @@ class ImageOutput:
         return heard(self._image) or (self._compressed is not None and heard(self._compressed))
 
     def publish(self, image: Array, origin: Origin, jpeg_quality: int) -> None:
-        """Publish what somebody listens to."""
+        """Publish what somebody listens to.
+
+        Args:
+            image: (H, W, 3) uint8 BGR or (H, W) uint8 that nobody writes to any more.
+            origin: stamp, frame and intrinsics.
+            jpeg_quality: 1 to 100, of the compressed form.
+        """
         if heard(self._image):
             self._image.publish(image_message(
                 self._factory, image, self._encoding, origin.stamp_ns, origin.frame_id))

@@ -84,7 +84,16 @@ class Calibration:
 
     def completed(self, rgb: CameraModel | None = None, thermal: CameraModel | None = None,
                   thermal_from_rgb: Array | None = None) -> Calibration:
-        """Fill in what is missing, for example from camera_info and TF; what is known stays."""
+        """Fill in what is missing, for example from camera_info and TF; what is known stays.
+
+        Args:
+            rgb: intrinsics of the colour camera.
+            thermal: intrinsics of the thermal camera.
+            thermal_from_rgb: (4, 4) transform as in the attribute, in metres.
+
+        Raises:
+            CalibrationError: not a rigid transform.
+        """
         return replace(
             self, rgb=self.rgb or rgb, thermal=self.thermal or thermal,
             thermal_from_rgb=(thermal_from_rgb if self.thermal_from_rgb is None

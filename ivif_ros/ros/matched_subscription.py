@@ -25,7 +25,7 @@ RELIABLE, BEST_EFFORT = QoSReliabilityPolicy.RELIABLE, QoSReliabilityPolicy.BEST
 
 
 class MatchedSubscription:
-    """Subscribes with depth 1 and follows the reliability of the publishers.
+    """Subscribes to images and follows the reliability of the publishers.
 
     The parameter `qos_overrides.<topic>.subscription.reliability` fixes the reliability.
 

@@ -27,6 +27,13 @@ def image_message(factory: MessageFactory, image: Array, encoding: str, stamp_ns
                   frame_id: str) -> Any:
     """Return a sensor_msgs/Image.
 
+    Args:
+        factory: makes the message.
+        image: as for `encode_image`, like `encoding`.
+        encoding: name of the encoding.
+        stamp_ns: stamp of the header.
+        frame_id: frame of the header.
+
     Raises:
         ImageError: the picture cannot be brought into the encoding, see `encode_image`.
     """
@@ -39,7 +46,7 @@ def image_message(factory: MessageFactory, image: Array, encoding: str, stamp_ns
 
 def compressed_message(factory: MessageFactory, image: Array, kind: str, quality: int,
                        stamp_ns: int, frame_id: str) -> Any:
-    """Return a sensor_msgs/CompressedImage; `kind` and `quality` as for `compress`.
+    """Return a sensor_msgs/CompressedImage; image, `kind` and `quality` as for `compress`.
 
     Raises:
         ImageError: the picture cannot be compressed like that.

@@ -23,8 +23,12 @@ except ImportError:  # Humble
 
 
 def sensor_input(reliability: QoSReliabilityPolicy) -> QoSProfile:
-    """Images in: depth 1 keeps the newest only; for the reliability see MatchedSubscription."""
-    return QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=1, reliability=reliability,
+    """Images in; for the reliability see MatchedSubscription.
+
+    What the middleware overwrites is counted nowhere, so that a few images may wait; latency stays
+    bounded because the mailbox of the worker has depth 1, and what is replaced there is counted.
+    """
+    return QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=5, reliability=reliability,
                       durability=QoSDurabilityPolicy.VOLATILE)
 
 
