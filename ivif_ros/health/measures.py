@@ -39,7 +39,7 @@ def brightness(bgr: Array) -> Brightness:
         bgr: (H, W, 3) uint8.
     """
     step = max(1, int((bgr.shape[0] * bgr.shape[1] / _SAMPLES) ** 0.5))
-    grey = cv2.cvtColor(np.ascontiguousarray(bgr[::step, ::step]), cv2.COLOR_BGR2GRAY)
+    grey: Array = cv2.cvtColor(np.ascontiguousarray(bgr[::step, ::step]), cv2.COLOR_BGR2GRAY)
     grey = grey.reshape(-(-bgr.shape[0] // step), -1)
     below = np.cumsum(np.bincount(grey.ravel(), minlength=256))
     high = int(np.searchsorted(below, 0.99 * (grey.size - 1), 'right'))
@@ -58,6 +58,6 @@ def contrast(grey: Array) -> int:
     rows, columns = min(_BLOCKS, grey.shape[0]), min(_BLOCKS, grey.shape[1])
     # Blocks of whole pixels: OpenCV averages them much faster than fractions.
     height, width = grey.shape[0] // rows, grey.shape[1] // columns
-    blocks = cv2.resize(
+    blocks: Array = cv2.resize(
         grey[:rows * height, :columns * width], (columns, rows), interpolation=cv2.INTER_AREA)
     return int(blocks.max()) - int(blocks.min())

@@ -71,7 +71,7 @@ class Figure:
             return
         box = np.s_[y : y + h, x : x + w]
         cover = mask[box] / np.float32(255)
-        inside = cv2.distanceTransform(
+        inside: Array = cv2.distanceTransform(
             (np.pad(mask[box], 1) > 127).astype(np.uint8), cv2.DIST_L2, 3
         )
         inside = inside[1:-1, 1:-1]
