@@ -139,7 +139,7 @@ def test_a_change_takes_effect_while_the_node_runs(start, partner, cameras):
         skew_ns=skew_ns, rgb=True)
     assert set_parameters(partner, sync__thermal_offset_ms=-60.0,
                           registration__mode='none').successful
-    status = both.keep_sending(
+    both.keep_sending(
         lambda: next((item for item in partner.received['status'][::-1]
                       if item.mode == Status.FUSED and abs(item.skew) < 1e-3), None),
         'a fused pair without skew', skew_ns=skew_ns)
