@@ -20,6 +20,7 @@ from ivif_ros.detection.overlay import draw
 from ivif_ros.parameters import ThermalParameters
 from ivif_ros.registration import dense_map
 from ivif_ros.ros.image_codec import decode_image
+from ivif_ros.ros.message_factory import stamp_of
 from ivif_ros.ros.messages import deformation_from_message, detections_from_message
 from ivif_ros.ros.typestore import typestore
 from ivif_ros.thermal import ThermalNormaliser
@@ -58,13 +59,13 @@ def summarise(files: RunFiles) -> RunSummary:
     with _Messages(files.bag) as messages:
         for status in messages.of('status'):
             mode = Mode(status.mode)
-            complete = _stamp(status.rgb_stamp) and _stamp(status.thermal_stamp)
+            complete = stamp_of(status.rgb_stamp) and stamp_of(status.thermal_stamp)
             statistics.add_pair(mode, float(status.skew) if complete else None, {
                 item.name: float(item.latency) for item in status.latencies})
             dropped = {item.name: int(item.count) for item in status.dropped}
-            stamps.append(_stamp(status.header.stamp))
+            stamps.append(stamp_of(status.header.stamp))
         for message in messages.of('deformation'):
-            truth = errors.get(_stamp(message.header.stamp))
+            truth = errors.get(stamp_of(message.header.stamp))
             if truth is None:
                 continue
             deformation = deformation_from_message(message)
@@ -92,19 +93,19 @@ def make_pictures(files: RunFiles, video: Path, sheet: Path, title: str) -> None
         names = {item.class_id: item.class_name for message in messages.of('label_info')
                  for item in message.class_map}
         for message in messages.of('detections'):
-            boxes[_stamp(message.header.stamp)] = detections_from_message(message, names)
+            boxes[stamp_of(message.header.stamp)] = detections_from_message(message, names)
         for status in messages.of('status'):
-            captions[_stamp(status.header.stamp)] = _caption(status)
+            captions[stamp_of(status.header.stamp)] = _caption(status)
         samples = _sample_files(files.samples)
         shown = messages.stamps('fused/image')
         wanted = _choose([stamp for stamp in samples if stamp in shown], set(boxes), SHEET_ROWS)
         for message in messages.of('thermal_registered/image', wanted):
-            registered[_stamp(message.header.stamp)] = decode_image(message, 'thermal').copy()
+            registered[stamp_of(message.header.stamp)] = decode_image(message, 'thermal').copy()
         film = Video(video, _rate(shown))
         newest: int | None = None
         try:
             for message in messages.of('fused/image'):
-                stamp = _stamp(message.header.stamp)
+                stamp = stamp_of(message.header.stamp)
                 fused = decode_image(message, 'rgb')
                 newest = stamp if stamp in boxes else newest
                 if newest is not None and stamp - newest <= BOX_AGE_S * 1e9:
@@ -143,10 +144,6 @@ class _Messages:
     def stamps(self, topic: str) -> set[int]:
         """Return the stamps of the messages of one topic."""
         return {header_stamp_ns(raw.data) for raw in self._bag.messages([f'/{topic}'])}
-
-
-def _stamp(stamp: Any) -> int:
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
 def _sample_files(folder: Path) -> dict[int, Path]:
@@ -188,7 +185,7 @@ def _viewable(thermal: Array | None) -> Array | None:
 def _caption(status: Any) -> str:
     mode = Mode(status.mode).name.lower()
     parts = [mode if not status.reason else f'{mode} ({status.reason})']
-    if _stamp(status.rgb_stamp) and _stamp(status.thermal_stamp):
+    if stamp_of(status.rgb_stamp) and stamp_of(status.thermal_stamp):
         parts.append(f'skew {status.skew:.1f} ms' + (', held' if status.thermal_held else ''))
     parts.append(f'deformation confidence {status.confidence:.2f}')
     return '   '.join(parts)

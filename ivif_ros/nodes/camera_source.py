@@ -32,13 +32,12 @@ from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CameraInfo, Image
 
 from ivif_ros.errors import IvifError, SourceError
+from ivif_ros.ros.encodings import encoding_of
 from ivif_ros.ros.messages import camera_info_message, image_message
 from ivif_ros.ros.rclpy_messages import RclpyFactory
 from ivif_ros.sources import FrameSource, open_source
 from ivif_ros.types import Frame, Sensor
 
-ENCODINGS = {('uint8', 3): 'bgr8', ('uint8', 2): 'mono8', ('uint16', 2): 'mono16',
-             ('float32', 2): '32FC1'}
 BUFFER_BYTES = 512 * 2**20
 SAMPLE_PERIOD_S = 0.5
 MAX_SAMPLES = 64
@@ -95,7 +94,7 @@ class CameraSource(Node):
 
     def publish(self, sensor: Sensor, frame: Frame) -> None:
         """Publish one frame with its camera_info."""
-        encoding = ENCODINGS[frame.image.dtype.name, frame.image.ndim]
+        encoding = encoding_of(frame.image)
         if frame.camera is not None:
             self._infos[sensor].publish(camera_info_message(
                 self._factory, frame.camera, frame.stamp_ns, frame.frame_id))
