@@ -1,0 +1,36 @@
+# Copyright 2026 ivif_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Differentiable binomial filters of batches: the functions of `fusion.resample` for training.
+
+All work on (n, c, H, W) tensors of any float type on any device and continue images beyond their
+border with the outermost pixels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def halve(x: Tensor) -> Tensor:
+    """Filter with [1 3 3 1] / 8 in both directions and keep every other pixel; even sides."""
+    return _convolve(x, (1.0, 3.0, 3.0, 1.0), 2)
+
+
+def double(x: Tensor) -> Tensor:
+    """Twice the size by bilinear interpolation."""
+    return functional.interpolate(x, scale_factor=2, mode='bilinear', align_corners=False)
+
+
+def smooth(x: Tensor) -> Tensor:
+    """Filter with [1 2 1] / 4 in both directions."""
+    return _convolve(x, (1.0, 2.0, 1.0), 1)
+
+
+def _convolve(x: Tensor, taps: tuple[float, ...], stride: int) -> Tensor:
+    channels = x.shape[1]
+    row = torch.tensor(taps, dtype=x.dtype, device=x.device)
+    kernel = (torch.outer(row, row) / row.sum() ** 2).expand(channels, 1, -1, -1)
+    return functional.conv2d(functional.pad(x, (1, 1, 1, 1), mode='replicate'), kernel,
+                             stride=stride, groups=channels)
