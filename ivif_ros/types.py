@@ -342,6 +342,8 @@ class FusionResult:
         deformation: map that was used, or None without a thermal frame.
         detections: objects in RGB pixels, or None where detection did not run.
         latency_ms: stage name -> milliseconds.
+        contribution: (H, W) uint8 share of the thermal image in the fused one, 0 (RGB) to 255, or
+            None where it was not asked for.
     """
 
     pair: FramePair
@@ -352,3 +354,4 @@ class FusionResult:
     deformation: Deformation | None
     detections: Detections | None
     latency_ms: dict[str, float]
+    contribution: Array | None = None

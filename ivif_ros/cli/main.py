@@ -22,6 +22,7 @@ COMMANDS = {
     'register': ('register', 'lay thermal images on RGB images'),
     'replay': ('replay', 'fuse a recording, offline and as often as you like the same'),
     'sim': ('sim', 'record the simulated rig'),
+    'export': ('export', 'write a fusion network to an ONNX or TorchScript file'),
 }
 """Sub-command -> module of this package, one line of help."""
 

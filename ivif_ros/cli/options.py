@@ -31,7 +31,8 @@ def add_fusion_options(parser: argparse.ArgumentParser) -> None:
     """Declare `--method` and `--device`."""
     parser.add_argument(
         '--method', metavar='M',
-        help=f"fusion method: {', '.join(names())} (--set fusion.method=M)")
+        help=f"fusion method: {', '.join(names())}; or a network in a file, onnx:FILE or "
+        'torchscript:FILE (--set fusion.method=M)')
     parser.add_argument(
         '--device', metavar='D',
         help='auto, cpu, cuda or cuda:N; auto takes CUDA where it works (--set fusion.device=D)')

@@ -27,7 +27,7 @@ class SheetRow:
     """One moment of a run.
 
     Attributes:
-        images: one (H, W) or (H, W, 3) uint8 image for each of COLUMNS, None where there is none.
+        images: one (H, W) or (H, W, 3) uint8 image for each column, None where there is none.
         caption: one line about it.
     """
 
@@ -35,20 +35,25 @@ class SheetRow:
     caption: str
 
 
-def contact_sheet(rows: Sequence[SheetRow], title: str) -> Array:
+def contact_sheet(rows: Sequence[SheetRow], title: str, columns: Sequence[str] = COLUMNS) -> Array:
     """Lay out rows of images under a title.
+
+    Args:
+        rows: from top to bottom; the first image has the shape of all tiles.
+        title: first line.
+        columns: what is written above the images, one line for each.
 
     Returns:
         (H, W, 3) uint8 BGR.
     """
     reference = next(image for row in rows for image in row.images if image is not None)
     tile: Size = (TILE_WIDTH, round(TILE_WIDTH * reference.shape[0] / reference.shape[1]))
-    width = len(COLUMNS) * (tile[0] + MARGIN) + MARGIN
+    width = len(columns) * (tile[0] + MARGIN) + MARGIN
     head = 2 * CAPTION + 2 * MARGIN
     height = head + len(rows) * (tile[1] + CAPTION + MARGIN)
     sheet = np.full((height, width, 3), BACKGROUND, np.uint8)
     _write(sheet, title, MARGIN, CAPTION, 0.6)
-    for column, name in enumerate(COLUMNS):
+    for column, name in enumerate(columns):
         _write(sheet, name, MARGIN + column * (tile[0] + MARGIN), head - MARGIN, 0.5)
     for index, row in enumerate(rows):
         top = head + index * (tile[1] + CAPTION + MARGIN)

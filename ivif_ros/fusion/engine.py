@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import torch
 from torch import Tensor
@@ -11,8 +13,13 @@ from torch import Tensor
 from ivif_ros.errors import ImageError
 from ivif_ros.fusion import registry
 from ivif_ros.fusion.arena import Arena
+from ivif_ros.fusion.colour_map import ColourMap
+from ivif_ros.fusion.contribution import contribution
+from ivif_ros.fusion.controls import Controls
 from ivif_ros.fusion.coverage import complete
 from ivif_ros.fusion.device import select_device
+from ivif_ros.fusion.graph import WARM_UP, Graphed
+from ivif_ros.fusion.steadiness import Steadiness
 from ivif_ros.parameters import FusionParameters
 from ivif_ros.types import Size
 
@@ -30,33 +37,59 @@ class FusionEngine:
     Attributes:
         device: where the images must be and the work is done.
         device_reason: why it is this device, for people.
-        method: name of the method in use.
     """
 
     def __init__(self, params: FusionParameters) -> None:
         """Choose the device and load the method.
 
         Args:
-            params: method, device and number of CPU threads; 0 leaves the defaults of the process.
+            params: everything about fusion; `threads` is the number of CPU threads of the whole
+                process, 0 leaves its defaults.
 
         Raises:
-            ParameterError: unknown method or unusable device.
+            ParameterError: unknown method or unusable device, weights or file of a network.
+            MissingDependencyError: a package that the method needs is not installed.
         """
         if params.threads > 0:
             torch.set_num_threads(params.threads)
             cv2.setNumThreads(params.threads)
         self.device, self.device_reason = select_device(params.device)
-        self._arena = Arena(self.device)
-        self.set_method(params.method)
+        self._arena, self._spare_arena = Arena(self.device), Arena(self.device)
+        self._graphed = Graphed(self._fuse)
+        self._params = params
+        self._fuse_luma = self._create(params)
+        self._set_controls(params)
 
-    def set_method(self, name: str) -> None:
-        """Use another method from the next pair on.
+    @property
+    def method(self) -> str:
+        """Name of the method in use."""
+        return self._params.method
+
+    def set_parameters(self, params: FusionParameters) -> None:
+        """Take what may change at run time from the next pair on.
+
+        That is the method, its weights, steadiness and the operator's controls: emphasis, priors,
+        colour map.
 
         Raises:
-            ParameterError: unknown name; the method in use stays.
+            ParameterError: a method, weights or colour map that cannot be used; nothing is changed
+                then.
+            MissingDependencyError: the same for a package that is not installed.
         """
-        self._fuse_luma = registry.create(name)
-        self.method = name
+        method, old = self._fuse_luma, self._params
+        if (params.method, params.weights) != (old.method, old.weights):
+            method = self._create(params)
+        self._set_controls(params)
+        self._fuse_luma, self._params = method, params
+
+    def set_method(self, name: str) -> None:
+        """Use another method, with its own weights, from the next pair on.
+
+        Raises:
+            ParameterError: unknown name or unusable file; the method in use stays.
+            MissingDependencyError: the same for a package that is not installed.
+        """
+        self.set_parameters(replace(self._params, method=name, weights=''))
 
     def warm_up(self, size: Size) -> None:
         """Fuse one empty pair of this width and height, so that the first real one is not slow."""
@@ -64,13 +97,16 @@ class FusionEngine:
         rgb = torch.zeros(height, width, 3, dtype=torch.uint8, device=self.device)
         thermal = torch.zeros(height, width, dtype=torch.uint8, device=self.device)
         weight = torch.ones(height, width, device=self.device)
+        # Often enough for a CUDA graph; the weight comes last because streams have one.
         for mask in (None, weight):
-            self.fuse(rgb, thermal, mask)
+            for _ in range(1 if self.device.type == 'cpu' else WARM_UP + 1):
+                self.fuse(rgb, thermal, mask)
         if self.device.type == 'cuda':
             torch.cuda.synchronize(self.device)
 
     @torch.inference_mode()
-    def fuse(self, rgb: Tensor, thermal: Tensor, weight: Tensor | None = None) -> Tensor:
+    def fuse(self, rgb: Tensor, thermal: Tensor, weight: Tensor | None = None, *,
+             follows: bool = False) -> Tensor:
         """Fuse one registered pair.
 
         Args:
@@ -78,6 +114,10 @@ class FusionEngine:
             thermal: (H, W) uint8, warm is bright, on the RGB grid.
             weight: (H, W) float32 in 0..1, how far to trust each thermal pixel; 0 where there is
                 none. None trusts all of them.
+            follows: the pair before belongs to the same stream, a moment earlier: where neither
+                camera sees a change, the result stays near that of the pair before (parameter
+                `steadiness`). Pairs of another size, and the first one after new parameters, follow
+                nothing.
 
         Returns:
             (H, W, 3) uint8 BGR. Where the weight is 0 it equals `rgb`; next to such areas it runs
@@ -87,20 +127,81 @@ class FusionEngine:
             ImageError: shapes, dtypes or devices that do not fit together.
         """
         self._check(rgb, thermal, weight)
+        captured = self.device.type == 'cuda' and getattr(self._fuse_luma, 'capturable', True)
+        if self._steadiness is not None:
+            self._steadiness.follow(follows)
+        fused = (self._graphed if captured else self._fuse)(rgb, thermal, weight)
+        if self._steadiness is not None:
+            self._steadiness.advance()
+        return fused
+
+    def _fuse(self, rgb: Tensor, thermal: Tensor, weight: Tensor | None) -> Tensor:
         arena = self._arena
         arena.restart()
         height, width = thermal.shape
         planes = _to_planes(rgb, arena)
-        visible = torch.mul(planes[0], LUMA[0] / 255, out=arena.empty(height, width))
-        visible.add_(planes[1], alpha=LUMA[1] / 255).add_(planes[2], alpha=LUMA[2] / 255)
+        visible = _luma(planes, arena)
         warm = arena.empty(height, width).copy_(thermal).mul_(1 / 255)
-        if weight is None:
-            fused = self._fuse_luma(visible[None, None], warm[None, None], None)[0, 0]
-        else:
+        fade = mask = None
+        if weight is not None:
             warm, fade = complete(warm, weight, arena)
-            fused = self._fuse_luma(visible[None, None], warm[None, None], weight[None, None])[0, 0]
-            fused = torch.lerp(visible, fused, fade, out=fade)
-        return _to_image(recolour(planes, visible, fused, arena), arena)
+            mask = weight[None, None]
+        colour = getattr(self._fuse_luma, 'colour', False)
+        image = planes.flip(0).mul_(1 / 255)[None] if colour else visible[None, None]
+        fused = self._fuse_luma(image, warm[None, None], mask)[0, 0]
+        fused = self._controls.apply(visible, warm, fused, fade, arena)
+        # After the controls, which raise noise with the targets; before the RGB image comes back
+        # where there is no thermal one, where it must stay what it is.
+        if self._steadiness is not None:
+            fused = self._steadiness.apply(visible, warm, fused, arena)
+        if fade is not None:
+            fused = torch.lerp(visible, fused, fade, out=arena.empty(height, width))
+        recolour(planes, visible, fused, arena)
+        if self._colours is not None:
+            self._colours.apply(planes, thermal, fade, arena)
+        return _to_image(planes, arena)
+
+    @torch.inference_mode()
+    def contribution(self, rgb: Tensor, thermal: Tensor, fused: Tensor,
+                     weight: Tensor | None = None) -> Tensor:
+        """Measure which camera a fused image relies on, place by place.
+
+        Args:
+            rgb: (H, W, 3) uint8 BGR as given to `fuse`.
+            thermal: (H, W) uint8 as given to `fuse`.
+            fused: (H, W, 3) uint8 BGR, result of `fuse`.
+            weight: (H, W) float32 as given to `fuse`.
+
+        Returns:
+            (H, W) uint8: 0 where the image is the RGB image, as wherever the weight is 0, up to 255
+            where it is the thermal image.
+
+        Raises:
+            ImageError: shapes, dtypes or devices that do not fit together.
+        """
+        self._check(rgb, thermal, weight)
+        self._check(fused, thermal, weight)
+        arena = self._spare_arena  # a CUDA graph holds on to the other one
+        arena.restart()
+        warm = arena.empty(*thermal.shape).copy_(thermal).mul_(1 / 255)
+        share = contribution(_luma(_to_planes(rgb, arena), arena), warm,
+                             _luma(_to_planes(fused, arena), arena), arena)
+        if weight is not None:
+            share.mul_(weight > 0)
+        return share.mul_(255).round_().to(torch.uint8)
+
+    def _set_controls(self, params: FusionParameters) -> None:
+        colours = None
+        if params.colour_map != 'none' and params.colour_map_blend > 0:
+            colours = ColourMap(params.colour_map, params.colour_map_blend, self.device)
+        self._controls, self._colours = Controls(params), colours
+        self._steadiness = (
+            Steadiness(params.steadiness, self.device) if params.steadiness > 0 else None)
+        self._graphed.reset()
+
+    def _create(self, params: FusionParameters) -> registry.Method:
+        return registry.create(params.method, registry.MethodOptions(
+            str(self.device), params.precision, params.weights, params.tile, params.threads))
 
     def _check(self, rgb: Tensor, thermal: Tensor, weight: Tensor | None) -> None:
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != torch.uint8 or not rgb.numel():
@@ -153,6 +254,12 @@ def recolour(planes: Tensor, luma: Tensor, fused: Tensor, arena: Arena) -> Tenso
         # 255 goal + scale (colour - 255 luma)
         goal.addcmul_(luma, scale, value=-1).mul_(255)
         return planes.mul_(scale).add_(goal)
+
+
+def _luma(planes: Tensor, arena: Arena) -> Tensor:
+    """BT.601 luma (H, W) in 0..1 of (3, H, W) float32 B, G, R in 0..255."""
+    luma = torch.mul(planes[0], LUMA[0] / 255, out=arena.empty(*planes.shape[1:]))
+    return luma.add_(planes[1], alpha=LUMA[1] / 255).add_(planes[2], alpha=LUMA[2] / 255)
 
 
 def _to_planes(image: Tensor, arena: Arena) -> Tensor:

@@ -20,7 +20,14 @@ from torch import Tensor
 
 from ivif_ros.fusion.arena import Arena
 from ivif_ros.fusion.registry import register
-from ivif_ros.fusion.resample import double, halve, halve_box, pad_to_multiple, smooth
+from ivif_ros.fusion.resample import (
+    detail_energies,
+    double,
+    halve,
+    halve_box,
+    pad_to_multiple,
+    smooth,
+)
 
 LEVELS = 5
 """The coarsest level has cells of 32 pixels: the details are all that is smaller."""
@@ -111,7 +118,7 @@ class Pyramid:
             halved = halve(finer, arena)
             detail = double(halved, arena)
             details.append(torch.sub(finer, detail, out=detail))
-            _energies(detail, arena, grid.view(energies, level))
+            detail_energies(detail, arena, grid.view(energies, level))
             grid.view(coarse, level).copy_(halved)
             finer = halved
 
@@ -170,16 +177,6 @@ def _seen(weight: Tensor | None, arena: Arena) -> list[Tensor | None]:
     for _ in range(LEVELS):
         levels.append(halve_box(levels[-1], arena))
     return [level[0] for level in levels]
-
-
-def _energies(detail: Tensor, arena: Arena, out: Tensor) -> None:
-    """Local mean of v^2, t^2 and v t of a detail level (2, H, W), on the next coarser grid."""
-    _, height, width = detail.shape
-    with arena.scratch():
-        products = arena.empty(3, height, width)
-        torch.mul(detail, detail, out=products[:2])
-        torch.mul(detail[0], detail[1], out=products[2])
-        out.copy_(smooth(halve_box(products, arena), arena))
 
 
 def _statistics(thermal: Tensor, seen: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -250,7 +247,7 @@ def _choose(
     """Weights of the details of all levels, each on the next coarser grid.
 
     Args:
-        energies: (3, cells) from `_energies`; used up.
+        energies: (3, cells) from `detail_energies`; used up.
         coarse: (2, cells) luma and thermal levels.
         warm: (cells,) from `_warmth`; used up.
         seen: from `_seen`.

@@ -1,6 +1,6 @@
 # Copyright 2026 ivif_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Halving, doubling and smoothing of image planes with binomial filters.
+"""Filters on image planes: halving, doubling, smoothing, detail energies, dilation.
 
 All functions work on contiguous (n, H, W) float32 tensors on any device. Coarse pixel (i, j) covers
 fine pixels 2i, 2i+1 and 2j, 2j+1, so nothing shifts from level to level; beyond its border the
@@ -23,6 +23,7 @@ from torch.nn import functional
 from ivif_ros.fusion.arena import Arena
 
 _TAPS = np.array([0.25, 0.5, 0.25], np.float32)
+_SQUARE = np.ones((3, 3), np.uint8)
 
 
 def halve(x: Tensor, arena: Arena) -> Tensor:
@@ -97,6 +98,40 @@ def smooth(x: Tensor, arena: Arena) -> Tensor:
     for source, target in zip(x.numpy(), out.numpy(), strict=True):
         cv2.sepFilter2D(source, -1, _TAPS, _TAPS, target, borderType=cv2.BORDER_REPLICATE)
     return out
+
+
+def dilate(x: Tensor, arena: Arena) -> Tensor:
+    """Maximum of each pixel and its eight neighbours.
+
+    Args:
+        x: (n, H, W).
+        arena: memory of the result.
+
+    Returns:
+        (n, H, W).
+    """
+    if x.device.type != 'cpu':
+        return functional.max_pool2d(x, 3, 1, 1)
+    out = arena.empty(*x.shape)
+    for source, target in zip(x.numpy(), out.numpy(), strict=True):
+        cv2.dilate(source, _SQUARE, target)
+    return out
+
+
+def detail_energies(detail: Tensor, arena: Arena, out: Tensor) -> None:
+    """Measure how strong two images' details are and whether they are the same.
+
+    Args:
+        detail: (2, H, W), one level of both Laplacian pyramids, H and W even.
+        arena: memory for intermediate results.
+        out: (3, H / 2, W / 2), gets the local means of v^2, t^2 and v t.
+    """
+    _, height, width = detail.shape
+    with arena.scratch():
+        products = arena.empty(3, height, width)
+        torch.mul(detail, detail, out=products[:2])
+        torch.mul(detail[0], detail[1], out=products[2])
+        out.copy_(smooth(halve_box(products, arena), arena))
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:

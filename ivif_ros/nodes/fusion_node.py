@@ -13,7 +13,7 @@ from typing import Any
 
 from ivif_ros.nodes.base import run
 from ivif_ros.nodes.deformation_input import DeformationInput
-from ivif_ros.nodes.outputs import ImageOutput
+from ivif_ros.nodes.outputs import FusedOutput
 from ivif_ros.nodes.pipeline_node import PipelineNode
 from ivif_ros.parameters import Parameters, SyncParameters, replace
 from ivif_ros.pipeline import Pipeline
@@ -50,9 +50,9 @@ class FusionNode(PipelineNode):
         return super().load(replace(params, {'registration.calibration': ''}))
 
     def open_outputs(self, params: Parameters, diagnostics: Diagnostics) -> None:
-        """Open the fused image and the status."""
+        """Open what fusion makes, and the status."""
         super().open_outputs(params, diagnostics)
-        self._fused = ImageOutput(self, self.outlets, 'fused/image', 'bgr8', compressed=True)
+        self._fused = FusedOutput(self, self.outlets)
         diagnostics.add('fusion', self.fusion_finding)
 
     def start(self) -> None:
@@ -73,10 +73,11 @@ class FusionNode(PipelineNode):
         assert self._deformations is not None
         pipeline = self.pipeline
         deformation = self._deformations.of(pair.stamp_ns) if pair.thermal is not None else None
-        result = pipeline.fuse(pipeline.take_registered(pair, deformation))
+        result = pipeline.fuse(
+            pipeline.take_registered(pair, deformation), contribution=self._fused.weight_wanted)
         origin = self.origins.of(pair, self.sync_params(self.params))
         done_ns = time.monotonic_ns()
-        self._fused.publish(result.fused, origin, self.params.output.jpeg_quality)
+        self._fused.publish(result, origin, self.params.output.jpeg_quality)
         self.record(result, origin, start_ns, done_ns)
 
 

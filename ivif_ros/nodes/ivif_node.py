@@ -12,7 +12,7 @@ from typing import Any
 
 from ivif_ros.nodes.base import run
 from ivif_ros.nodes.detection_task import DetectionTask
-from ivif_ros.nodes.outputs import ImageOutput
+from ivif_ros.nodes.outputs import FusedOutput
 from ivif_ros.nodes.pipeline_node import RegisteringNode
 from ivif_ros.parameters import Parameters
 from ivif_ros.pipeline import Pipeline
@@ -31,7 +31,7 @@ class IvifNode(RegisteringNode):
     def open_outputs(self, params: Parameters, diagnostics: Diagnostics) -> None:
         """Open fused image and detections, beside what the registration publishes."""
         super().open_outputs(params, diagnostics)
-        self._fused = ImageOutput(self, self.outlets, 'fused/image', 'bgr8', compressed=True)
+        self._fused = FusedOutput(self, self.outlets)
         self._detection = DetectionTask(self, self.outlets)
         diagnostics.add('fusion', self.fusion_finding)
         diagnostics.add('detection', self._detection.finding)
@@ -79,10 +79,10 @@ class IvifNode(RegisteringNode):
         """Run the pipeline on one pair and publish what somebody listens to."""
         start_ns = time.monotonic_ns()
         pipeline = self.pipeline
-        result = pipeline.process(pair)
+        result = pipeline.process(pair, contribution=self._fused.weight_wanted)
         origin = self.origins.of(pair, pipeline.params.sync)
         done_ns = time.monotonic_ns()
-        self._fused.publish(result.fused, origin, self.params.output.jpeg_quality)
+        self._fused.publish(result, origin, self.params.output.jpeg_quality)
         self.publish_registered(result.thermal_registered, result.deformation, origin)
         if self._detection is not None:
             self._detection.offer(result.fused, origin, result.deformation)

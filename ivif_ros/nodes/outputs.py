@@ -21,7 +21,7 @@ from ivif_ros.ros.messages import (
 from ivif_ros.ros.rclpy_messages import RclpyFactory
 from ivif_ros.ros.stamping import Origin, camera_for
 from ivif_ros.ros.topics import image_topic
-from ivif_ros.types import Array, Deformation, Mode, Outcome
+from ivif_ros.types import Array, Deformation, FusionResult, Mode, Outcome
 
 
 class ImageOutput:
@@ -33,16 +33,19 @@ class ImageOutput:
         base: relative name of the image topic.
         encoding: encoding of the raw image.
         compressed: offer `<topic>/compressed` too.
+        camera_info: offer `camera_info` beside the image; False where another image of the same
+            camera does.
     """
 
     def __init__(self, node: BaseNode, publishers: Publishers, base: str, encoding: str, *,
-                 compressed: bool = False) -> None:
+                 compressed: bool = False, camera_info: bool = True) -> None:
         """Open the publishers."""
         self._encoding = encoding
         self._factory = RclpyFactory()
         self._image = publishers.open(Image, base, qos.image_output())
         self._info = publishers.open(
-            CameraInfo, f"{base.rpartition('/')[0]}/camera_info", qos.image_output())
+            CameraInfo, f"{base.rpartition('/')[0]}/camera_info", qos.image_output()
+        ) if camera_info else None
         self._compressed = publishers.open(
             CompressedImage, image_topic(node, base, 'compressed'), qos.image_output()
         ) if compressed else None
@@ -66,11 +69,42 @@ class ImageOutput:
         if self._compressed is not None and heard(self._compressed):
             self._compressed.publish(compressed_message(
                 self._factory, image, 'jpeg', jpeg_quality, origin.stamp_ns, origin.frame_id))
-        if heard(self._info):
+        if self._info is not None and heard(self._info):
             camera = camera_for(origin.camera, (image.shape[1], image.shape[0]))
             if camera is not None:
                 self._info.publish(camera_info_message(
                     self._factory, camera, origin.stamp_ns, origin.frame_id))
+
+
+class FusedOutput:
+    """What fusion makes: topics `fused/image` (with camera_info and JPEG) and `fused/weight`.
+
+    Args:
+        node: node that publishes.
+        publishers: where the publishers are opened.
+    """
+
+    def __init__(self, node: BaseNode, publishers: Publishers) -> None:
+        """Open the publishers."""
+        self._image = ImageOutput(node, publishers, 'fused/image', 'bgr8', compressed=True)
+        self._weight = ImageOutput(node, publishers, 'fused/weight', 'mono8', camera_info=False)
+
+    @property
+    def weight_wanted(self) -> bool:
+        """True where somebody listens to the share of the thermal image."""
+        return self._weight.wanted
+
+    def publish(self, result: FusionResult, origin: Origin, jpeg_quality: int) -> None:
+        """Publish what somebody listens to.
+
+        Args:
+            result: what the pipeline made of a pair.
+            origin: stamp, frame and intrinsics of its RGB image.
+            jpeg_quality: 1 to 100, of the compressed form.
+        """
+        self._image.publish(result.fused, origin, jpeg_quality)
+        if result.contribution is not None:
+            self._weight.publish(result.contribution, origin, jpeg_quality)
 
 
 class DeformationOutput:

@@ -8,6 +8,12 @@ from dataclasses import dataclass, field
 
 from ivif_ros.parameters.spec import parameter
 
+COLOUR_MAPS = (
+    'none', 'autumn', 'bone', 'cividis', 'cool', 'deepgreen', 'hot', 'hsv', 'inferno', 'jet',
+    'magma', 'ocean', 'parula', 'pink', 'plasma', 'rainbow', 'spring', 'summer', 'turbo',
+    'twilight', 'twilight_shifted', 'viridis', 'winter')
+"""Those of OpenCV, and none."""
+
 
 @dataclass(frozen=True)
 class SyncParameters:
@@ -127,13 +133,42 @@ class FusionParameters:
     """How the two images become one."""
 
     method: str = parameter(
-        'pyramid', 'Fusion method, a name of the registry (ivif fuse --help lists '
-        'them).', runtime=True)
+        'learned_pyramid', 'Fusion method, a name of the registry (ivif fuse --help lists '
+        'them), or a network in a file: onnx:PATH or torchscript:PATH.', runtime=True)
+    weights: str = parameter(
+        '', 'File in place of the weights that come with the method; empty for those.',
+        runtime=True)
+    precision: str = parameter(
+        'auto', 'Floating point numbers in networks; auto is float32 on a CPU and float16 on CUDA.',
+        choices=('auto', 'float32', 'float16', 'bfloat16'))
+    tile: int = parameter(
+        0, 'Side of the tiles in which networks work on large images; 0 lets the memory that they '
+        'need decide.', unit='px', minimum=0, maximum=65536)
     device: str = parameter('auto', 'auto, cpu, cuda or cuda:N; auto takes CUDA where it works.')
     threads: int = parameter(
         1, 'CPU threads of PyTorch and OpenCV for one image. One is the steadiest: several wait '
         'for each other whenever the machine is busy. 0 leaves the defaults of the libraries.',
         minimum=0, maximum=1024)
+    steadiness: float = parameter(
+        0.75, 'Against flicker in streams: share of the fused image before that is kept where '
+        'neither camera sees a change. 0 fuses each pair for itself.', minimum=0.0, maximum=0.95,
+        runtime=True)
+    emphasis: float = parameter(
+        0.5, 'What the fused image is for: 0 keeps the brightness of the RGB image and adds '
+        'details only, 0.5 is the result of the method, 1 raises warm targets above quieter '
+        'surroundings.', minimum=0.0, maximum=1.0, runtime=True)
+    overexposure_prior: float = parameter(
+        0.0, 'How far the thermal image replaces RGB that is saturated, beyond what the method '
+        'does.', minimum=0.0, maximum=1.0, runtime=True)
+    low_light_prior: float = parameter(
+        0.0, 'How far the thermal image replaces RGB that is dark, beyond what the method does.',
+        minimum=0.0, maximum=1.0, runtime=True)
+    colour_map: str = parameter(
+        'none', 'Colours of the temperature, laid over the fused image where it is warm; names of '
+        'OpenCV.', choices=COLOUR_MAPS, runtime=True)
+    colour_map_blend: float = parameter(
+        0.5, 'How far those colours cover the warmest parts.', minimum=0.0, maximum=1.0,
+        runtime=True)
 
 
 @dataclass(frozen=True)

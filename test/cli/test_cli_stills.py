@@ -74,7 +74,7 @@ def test_folders_of_matching_names_are_fused(folders, capsys):
     assert np.ptp(fused) > 30
     assert not (fused == read(folders / 'rgb' / 'a.png')).all()
     out, err = capsys.readouterr()
-    assert '2 of 2 pairs fused (pyramid, cpu)' in out
+    assert '2 of 2 pairs fused (learned_pyramid, cpu)' in out
     assert 'registration' in out
     assert err == ''
 

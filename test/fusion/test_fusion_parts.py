@@ -101,7 +101,7 @@ def test_names_and_unknown_names():
     for name in registry.names():
         assert callable(registry.create(name))
     assert registry.create('pyramid') is not registry.create('pyramid')
-    with pytest.raises(ParameterError, match=r"average, maximum, pyramid.*mean 'pyramid'"):
+    with pytest.raises(ParameterError, match=r"average, .*maximum, .*pyramid.*mean 'pyramid'"):
         registry.create('piramid')
     with pytest.raises(ParameterError) as raised:
         registry.create('zzz')
