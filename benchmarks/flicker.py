@@ -140,7 +140,7 @@ def main() -> int:
         table.add_row(*(row[column] for column in TEXT),
                       *(f'{row[column]:.3f}' for column in COLUMNS))
     console = Console()
-    console.width = max(console.width, 130)
+    console.width = max(console.width, 140)
     console.print(table)
     if args.json:
         args.json.write_text(json.dumps({'frames': args.frames, 'every': args.every,

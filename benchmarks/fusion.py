@@ -101,7 +101,8 @@ def main() -> int:
     parser.add_argument('--json', type=Path, help='also write the rows to this file')
     parser.add_argument('--data', type=Path, default=Path(default), help='folder of the data sets')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
-    parser.add_argument('--threads', type=int, default=0, help='CPU threads; 0 leaves the default')
+    parser.add_argument('--threads', type=int, default=FusionParameters().threads,
+                        help='CPU threads; 0 leaves the default of PyTorch')
     parser.add_argument('--repeats', type=int, default=100, help='timed pairs of each method')
     args = parser.parse_args()
     if args.pairs < 1 or args.repeats < 1:
@@ -140,7 +141,7 @@ def main() -> int:
         table.add_row(row['dataset'], row['method'], weights, f'{row["ms"]:.2f}',
                       *(f'{row[name]:.{digits}f}' for name, digits in DECIMALS.items()))
     console = Console()
-    console.width = max(console.width, 130)
+    console.width = max(console.width, 150)
     console.print(table)
     if args.json:
         result = {'default': FusionParameters().method, 'device': where, 'pairs': args.pairs,

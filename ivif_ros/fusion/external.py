@@ -48,14 +48,14 @@ class Loaded:
         names: of its inputs.
         shapes: of its inputs; what is not a number is free. Empty where nothing is known.
         dtype: of its inputs.
-        visible: True where PyTorch sees its memory.
+        measurable: True where PyTorch sees its memory.
         run: takes the inputs and the index of an output, gives that output.
     """
 
     names: list[str]
     shapes: list[list[Any]]
     dtype: torch.dtype
-    visible: bool
+    measurable: bool
     run: Callable[[Sequence[Tensor], int], Tensor]
 
 
@@ -65,6 +65,7 @@ class ExternalMethod:
     Attributes:
         colour: True where it takes the colours of the visible image, see `registry`.
         convention: what it takes and gives.
+        measurable: True where PyTorch sees its memory.
     """
 
     capturable = False
@@ -77,6 +78,7 @@ class ExternalMethod:
         """
         self.convention = convention
         self.colour = convention.colour
+        self.measurable = loaded.measurable
         self._loaded = loaded
         self._options = options
         self.set_need(BYTES_PER_PIXEL[1])
@@ -165,18 +167,18 @@ def _fit(loaded: Loaded, declared: dict[str, Any], options: MethodOptions) -> Ex
             convention = dataclasses.replace(convention, output='rgb')
             method = ExternalMethod(loaded, convention, options)
         _check_picture(convention.unpack(raw, height, width), raw)
-    method.set_need(_need(method, resident))
+    if convention.fixed is None:
+        method.set_need(_need(method, torch.device(options.device), resident))
     return method
 
 
-def _need(method: ExternalMethod, resident: int) -> float:
+def _need(method: ExternalMethod, device: torch.device, resident: int) -> float:
     """Bytes per pixel, from the operations or from the growth of the process by the trials."""
-    device = torch.device(method._options.device)
     height, width = TRIALS[0]
-    if method.convention.fixed or not (resident or method._loaded.visible):
-        return BYTES_PER_PIXEL[1]
-    if method._loaded.visible and PROBE % method.convention.multiple == 0:
+    if method.measurable and PROBE % method.convention.multiple == 0:
         return bytes_per_pixel(method.run, device, 3 if method.colour else 1)
+    if method.measurable or device.type != 'cpu' or not resident:
+        return BYTES_PER_PIXEL[1]
     # onnxruntime keeps the memory of its largest run.
     return (_resident_bytes() - resident) / (height * width)
 

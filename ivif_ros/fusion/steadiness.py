@@ -13,7 +13,7 @@ reduction of video: Dubois and Sabri, 1984). The inputs are filtered with the sa
 is counted from their filtered images: one that is slow adds up and is noticed as well.
 
 The fused luma is filtered on cells of 2x2 pixels; the finest details always come from the newest
-pair. Change is measured on cells of 4x4, its mean over 8x8 decides: noise averages out there,
+pair. Change is measured on cells of 4x4, its energy over 8x8 decides: noise averages out there,
 moving texture does not.
 
 All figures are in units of luma, 0 (black) to 1 (white).
@@ -32,14 +32,26 @@ from ivif_ros.fusion.resample import dilate, double, halve_box, pad_to_multiple,
 CELL = 8
 """Side in pixels of the cells that decide whether something changes."""
 
-CHANGE = 1.5 / 255, 4 / 255
+CHANGE = 2 / 255, 5 / 255
 """Change of an input above its noise between which the filter lets go."""
 
 NOISE_QUANTILE = 0.25
-"""The calmer quarter of the cells shows how much the noise changes."""
+"""The calmest quarter of the cells shows the energy of the noise."""
+
+NOISE_GAIN = 2.0
+"""Times that energy is taken off: the calmest quarter understates the rest."""
 
 NOISE_MAX = 2 / 255
 """More is no noise: the camera moves."""
+
+PAN = 0.4, 0.7
+"""Share of the cells that change between which the whole image is let go: the camera moves, and
+flat parts between the edges would lag behind them."""
+
+FUSED_SHARE = 1 / 3
+"""How far a change of the fused image counts. Methods exaggerate, so it counts for less than one of
+the inputs; but what drifts through a threshold of the method must not stay behind its surroundings.
+"""
 
 
 class Steadiness:
@@ -96,7 +108,7 @@ class Steadiness:
                 self._fused.after.copy_(now)
                 self._inputs.after.copy_(inputs)
                 return fused
-            gain = double(self._gain(inputs, arena), arena)
+            gain = double(self._gain(inputs, now, arena), arena)
             self._inputs.step(inputs, gain)
             self._fused.step(now, double(gain, arena))
             torch.sub(self._fused.after, now, out=correction)
@@ -107,16 +119,22 @@ class Steadiness:
         self._fused.advance()
         self._inputs.advance()
 
-    def _gain(self, inputs: Tensor, arena: Arena) -> Tensor:
-        """Gain of the filter (1, h / 2, w / 2) for cells (2, h, w) of both inputs."""
-        change = torch.sub(inputs, self._inputs.before, out=arena.empty(*inputs.shape)).abs_()
+    def _gain(self, inputs: Tensor, fused: Tensor, arena: Arena) -> Tensor:
+        """Gain of the filter (1, h / 2, w / 2) for inputs (2, h, w), fused luma (1, 2 h, 2 w)."""
+        change = torch.sub(inputs, self._inputs.before, out=arena.empty(*inputs.shape)).square_()
         change = torch.maximum(change[:1], change[1:], out=change[:1])
+        own = torch.sub(fused, self._fused.before, out=arena.empty(*fused.shape))
+        own = halve_box(own, arena).mul_(FUSED_SHARE).square_()
+        torch.maximum(change, own, out=change)
         change = smooth(halve_box(change, arena), arena)
-        change.sub_(_noise(change))
+        change.sub_(_noise(change), alpha=NOISE_GAIN)
         # A target that moves on changes the cells beside it with the next pair.
+        change = dilate(change, arena).clamp_(min=0).sqrt_()
         low, high = CHANGE
-        moved = dilate(change, arena).sub_(low).mul_(1 / (high - low)).clamp_(0, 1)
-        still = torch.mul(moved, -2, out=change).add_(3).mul_(moved).mul_(moved).neg_().add_(1)
+        moved = change.sub_(low).mul_(1 / (high - low)).clamp_(0, 1)
+        still = moved.mul(-2).add_(3).mul_(moved).mul_(moved).neg_().add_(1)
+        low, high = PAN
+        still.mul_(moved.mean().sub_(high).mul_(1 / (low - high)).clamp_(0, 1))
         return still.mul_(self._keep).neg_().add_(1)
 
 
@@ -144,8 +162,8 @@ class _Filtered:
 
 
 def _noise(change: Tensor) -> Tensor:
-    """How much cells (1, h, w) change by noise, a scalar tensor; from about a thousand of them."""
+    """Energy of cells (1, h, w) that is noise, a scalar tensor; from about a thousand of them."""
     stride = max(1, math.isqrt(change.numel() // 1024))
     sample = change[0, ::stride, ::stride].flatten()
     rank = max(1, int(NOISE_QUANTILE * sample.numel()))
-    return sample.kthvalue(rank).values.clamp_(max=NOISE_MAX)
+    return sample.kthvalue(rank).values.clamp_(max=NOISE_MAX ** 2)

@@ -20,6 +20,10 @@ LIT = 40
 """Luma (0..255) from which a pixel counts as lit: darker ones have no colour that one could see."""
 
 
+_XYZ_OF_RGB = np.array(((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169),
+                        (0.019334, 0.119193, 0.950227)))
+
+
 @dataclass(frozen=True)
 class ColourDifference:
     """Means over the lit pixels, in CIE L*a*b* units; NaN where none is lit.
@@ -57,8 +61,7 @@ def colour_difference(fused: Array, rgb: Array, lit: int = LIT) -> ColourDiffere
     mask = cv2.cvtColor(rgb, cv2.COLOR_BGR2GRAY) >= lit
     if not mask.any():
         return ColourDifference(np.nan, np.nan, np.nan, 0.0)
-    one, other = (cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_BGR2Lab)[mask]
-                  for image in (fused, rgb))
+    one, other = _lab(fused[mask]), _lab(rgb[mask])
     change = one - other
     chromatic = (change[:, 1:] ** 2).sum(1)
     chroma = np.hypot(one[:, 1], one[:, 2]) - np.hypot(other[:, 1], other[:, 2])
@@ -66,3 +69,17 @@ def colour_difference(fused: Array, rgb: Array, lit: int = LIT) -> ColourDiffere
         delta_e=float(np.sqrt((change ** 2).sum(1)).mean()),
         chromatic=float(np.sqrt(chromatic).mean()),
         hue=float(np.sqrt(np.maximum(chromatic - chroma ** 2, 0)).mean()), lit=float(mask.mean()))
+
+
+def _lab(bgr: Array) -> Array:
+    """CIE L*a*b* of (n, 3) uint8 sRGB in the order BGR (IEC 61966-2-1, white point D65).
+
+    OpenCV interpolates in a table of colours and is off by up to half a unit.
+    """
+    level = np.arange(256) / 255
+    linear = np.where(level > 0.04045, ((level + 0.055) / 1.055) ** 2.4, level / 12.92)
+    xyz = linear[bgr[:, ::-1]] @ _XYZ_OF_RGB.T / _XYZ_OF_RGB.sum(1)
+    f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz * (29 / 6) ** 2 / 3 + 4 / 29)
+    lab: Array = np.stack((116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]),
+                           200 * (f[:, 1] - f[:, 2])), 1)
+    return lab

@@ -150,7 +150,7 @@ class FusionParameters:
         'for each other whenever the machine is busy. 0 leaves the defaults of the libraries.',
         minimum=0, maximum=1024)
     steadiness: float = parameter(
-        0.75, 'Against flicker in streams: share of the fused image before that is kept where '
+        0.85, 'Against flicker in streams: share of the fused image before that is kept where '
         'neither camera sees a change. 0 fuses each pair for itself.', minimum=0.0, maximum=0.95,
         runtime=True)
     emphasis: float = parameter(

@@ -43,6 +43,14 @@ def test_sheet_has_a_tile_for_each_image():
         assert (sheet[top:bottom] != pictures.BACKGROUND).any()
 
 
+def test_sheet_has_as_many_columns_as_names():
+    row = SheetRow([np.full((30, 40), 50, np.uint8)] * 5, 'five')
+    sheet = contact_sheet([row], 'title', ('a', 'b', 'c', 'd', 'e'))
+    assert sheet.shape[1] == 5 * 426 + 6
+    for column in range(5):
+        assert (sheet[28:56, 6 + column * 426:6 + column * 426 + 40] != pictures.BACKGROUND).any()
+
+
 def test_images_of_any_size_fit_the_video(tmp_path):
     path = tmp_path / 'v.mp4'
     video = Video(path, 10.0)

@@ -17,7 +17,7 @@ import torch
 
 from ivif_ros.cli.main import main
 from ivif_ros.errors import MissingDependencyError, ParameterError
-from ivif_ros.fusion import FusionEngine, registry
+from ivif_ros.fusion import FusionEngine, external, registry
 from ivif_ros.fusion.convention import Convention, detect
 from ivif_ros.fusion.registry import MethodOptions
 from ivif_ros.parameters import FusionParameters
@@ -238,11 +238,32 @@ def test_a_fixed_size_is_put_together(tmp_path, declared):
                 - (0.75 * visible + 0.25 * thermal)).abs().max() < 1e-6
 
 
-def test_large_images_are_cut(tmp_path):
+def test_large_images_are_cut(tmp_path, monkeypatch):
+    monkeypatch.setattr(external, 'memory_budget', lambda _: 2 ** 26)
     method = load(mix(tmp_path / 'x.onnx'))
     visible, thermal = planes(900, 1300)
     assert method._tiling.shape(900, 1300) != (900, 1300)
     assert (method(visible, thermal, None) - (0.75 * visible + 0.25 * thermal)).abs().max() < 1e-6
+
+
+def pixels(method):
+    """Largest square image that is not cut."""
+    return max(side for side in range(64, 4096, 64) if method._tiling.shape(side, side)[0] >= side)
+
+
+def test_tiles_are_smaller_for_networks_that_need_more_memory(tmp_path):
+    class Net(torch.nn.Module):
+        def __init__(self, features):
+            super().__init__()
+            self.features = features
+
+        def forward(self, vi, ir):
+            return (vi + ir).expand(-1, self.features, -1, -1).mul(0.5).mean(1, keepdim=True)
+
+    sides = [pixels(load(script(tmp_path / f'{n}.pt', Net(n), one(1, 8, 9), one(1, 8, 9))))
+             for n in (100, 1600)]
+    assert 3.5 < sides[0] / sides[1] < 4.5
+    assert sides[1] ** 2 * 1600 * 4 < 512 * 2 ** 20
 
 
 # ---- what is wrong with a file

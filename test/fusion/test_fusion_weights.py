@@ -4,6 +4,8 @@
 
 import os
 import pickle
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -109,7 +111,7 @@ class Evil:
 
 def test_code_in_a_file_does_not_run(tmp_path, monkeypatch):
     torch.save({'format': 1, 'network': 'mini', 'config': {}, 'state': Evil()}, tmp_path / 'x.pt')
-    (tmp_path / 'y.pt').write_bytes(pickle.dumps(Evil()))
+    (tmp_path / 'y.pt').write_bytes(pickle.dumps(Evil(), 2))
     monkeypatch.setattr(os, 'system', lambda _: pytest.fail('code of the file ran'))
     for name in ('x.pt', 'y.pt'):
         with pytest.raises(ParameterError, match='damaged or of another kind'):
@@ -266,3 +268,51 @@ def test_a_method_may_ask_for_colours(device, monkeypatch):
     fused = engine.fuse(rgb, torch.zeros(3, 4, dtype=torch.uint8, device=device))
     luma = fused.cpu().numpy() @ (0.114, 0.587, 0.299)
     assert np.abs(luma - 200).max() < 1.5
+
+
+@pytest.mark.parametrize('name', sorted({*NETWORKS, *VARIANTS}))
+def test_any_pair_through_the_engine(name, device, scene):
+    if name not in shipped_names():
+        pytest.skip(f'no weights of {name} in the package')
+    engine = FusionEngine(FusionParameters(method=name, device=device))
+
+    def fuse(rgb, thermal, weight=None):
+        tensors = [None if x is None else torch.from_numpy(x.copy()).to(device)
+                   for x in (rgb, thermal, weight)]
+        fused = engine.fuse(*tensors).cpu().numpy()
+        assert (fused.shape, fused.dtype) == (rgb.shape, np.uint8)
+        return fused.astype(int)
+
+    for size in ((1, 1), (1, 50), (33, 2), (121, 161)):
+        for visible in (0, 255):
+            for thermal in (0, 255):
+                fused = fuse(np.full((*size, 3), visible, np.uint8),
+                             np.full(size, thermal, np.uint8))
+                assert np.ptp(fused, axis=2).max() == 0, 'grey stays grey'
+                if visible == thermal:
+                    assert np.abs(fused - visible).max() < 70, 'black is dark, white is bright'
+    part = scene.rgb[:121, :161], scene.thermal[:121, :161]
+    weight = np.ones((121, 161), np.float32)
+    weight[:, 80:] = 0
+    fused = fuse(*part, weight)
+    assert (fused[:, 80:] == part[0][:, 80:]).all()
+    assert np.abs(fused[:, :40] - part[0][:, :40]).mean() > 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='counts the memory of a CPU')
+def test_a_process_stays_small(tmp_path):
+    """The network with the most activations, at 640x480."""
+    path = tmp_path / 'pmgi.pt'
+    write(path, 'pmgi')
+    script = f"""
+import resource, torch
+from ivif_ros.fusion import FusionEngine
+from ivif_ros.parameters import FusionParameters
+engine = FusionEngine(FusionParameters(method='pmgi', weights={str(path)!r}, device='cpu'))
+rgb = torch.zeros(480, 640, 3, dtype=torch.uint8)
+engine.fuse(rgb, rgb[..., 0].contiguous(), torch.ones(480, 640))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+    done = subprocess.run(
+        [sys.executable, '-c', script], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 1200

@@ -28,14 +28,13 @@ def flat(bgr):
 @pytest.mark.parametrize(('one', 'other'), [((40, 90, 200), (60, 90, 180)),
                                             ((200, 120, 60), (220, 140, 80))])
 def test_a_flat_colour_agrees_with_the_formula(one, other):
-    # OpenCV interpolates in a table of colours: it is off by up to a quarter of a unit.
     found = colour_difference(flat(one), flat(other))
     (l1, a1, b1), (l2, a2, b2) = lab(one), lab(other)
-    assert found.delta_e == pytest.approx(math.dist((l1, a1, b1), (l2, a2, b2)), abs=0.3)
-    assert found.chromatic == pytest.approx(math.dist((a1, b1), (a2, b2)), abs=0.3)
+    assert found.delta_e == pytest.approx(math.dist((l1, a1, b1), (l2, a2, b2)), abs=0.01)
+    assert found.chromatic == pytest.approx(math.dist((a1, b1), (a2, b2)), abs=0.01)
     turn = math.atan2(b1, a1) - math.atan2(b2, a2)
     hue = 2 * math.sqrt(math.hypot(a1, b1) * math.hypot(a2, b2)) * abs(math.sin(turn / 2))
-    assert found.hue == pytest.approx(hue, abs=0.3)
+    assert found.hue == pytest.approx(hue, abs=0.01)
     assert found.lit == 1
 
 

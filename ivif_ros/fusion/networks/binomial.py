@@ -8,6 +8,8 @@ border with the outermost pixels.
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -30,7 +32,21 @@ def smooth(x: Tensor) -> Tensor:
 
 def _convolve(x: Tensor, taps: tuple[float, ...], stride: int) -> Tensor:
     channels = x.shape[1]
-    row = torch.tensor(taps, dtype=x.dtype, device=x.device)
-    kernel = (torch.outer(row, row) / row.sum() ** 2).expand(channels, 1, -1, -1)
+    # Made once: a copy from the host would break the capture of a CUDA graph. An exporter has to
+    # see how it is made.
+    make = _kernel if torch.compiler.is_compiling() else _kept_kernel
+    kernel = make(taps, x.dtype, x.device).expand(channels, 1, -1, -1)
     return functional.conv2d(functional.pad(x, (1, 1, 1, 1), mode='replicate'), kernel,
                              stride=stride, groups=channels)
+
+
+def _kernel(taps: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Separable filter as a (k, k) kernel with sum 1."""
+    row = torch.tensor(taps, dtype=dtype, device=device)
+    return torch.outer(row, row) / row.sum() ** 2
+
+
+@functools.lru_cache
+def _kept_kernel(taps: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return _kernel(taps, dtype, device)

@@ -39,6 +39,9 @@ BASE_SHIFT = 0.5
 SOFTNESS = 20.0
 """Steepness of the soft minimum and maximum of the thermal base; plain ones would jump in time."""
 
+SLOPE = 0.1
+"""Of the activation (leaky ReLU) for negative values."""
+
 
 def log_energy(energy: Tensor) -> Tensor:
     """Bring energies (luma 0..1 squared) to about -1.6 (none) .. 3 (strongest); in place."""
@@ -145,8 +148,8 @@ class LearnedPyramid(nn.Module):
         spread = base.flatten(2).std(2, correction=0) * 4
         scene = torch.cat((features.mean((2, 3)), spread, low, high), 1)[..., None, None]
         hidden = torch.cat((features, scene.expand(-1, -1, *base.shape[-2:])), 1)
-        hidden = functional.leaky_relu(self.stem(hidden), 0.1)
-        hidden = functional.leaky_relu(self.context(hidden), 0.1)
+        hidden = functional.leaky_relu(self.stem(hidden), SLOPE)
+        hidden = functional.leaky_relu(self.context(hidden), SLOPE)
         choice = self.base(hidden)
         share = torch.sigmoid(choice[:, :1])
         fused = torch.lerp(base[:, :1], base[:, 1:], share)
@@ -163,7 +166,7 @@ class LearnedPyramid(nn.Module):
             Hidden planes for the next level, and the gains (n, 2, h, w) of visible and thermal
             details.
         """
-        hidden = functional.leaky_relu(self.look[level](features), 0.1, inplace=True)
+        hidden = functional.leaky_relu(self.look[level](features), SLOPE, inplace=True)
         return hidden, torch.sigmoid(self.gain[level](hidden)).mul(MAX_GAIN)
 
     def deploy(self) -> Callable[[Tensor, Tensor, Tensor | None], Tensor]:

@@ -8,13 +8,20 @@ on planes of the full size, for which OpenCV's filters are several times faster 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ivif_ros.fusion.arena import Arena
-from ivif_ros.fusion.networks.learned_pyramid import ENERGY_FLOOR, LEVELS, log_energy
+from ivif_ros.fusion.networks.learned_pyramid import (
+    ENERGY_FLOOR,
+    LEVELS,
+    MAX_GAIN,
+    SLOPE,
+    log_energy,
+)
 from ivif_ros.fusion.resample import detail_energies, double, halve, halve_box, pad_to_multiple
 
 if TYPE_CHECKING:
@@ -50,21 +57,34 @@ class DeployedPyramid:
 
         last = self._heard[-1]
         hidden, fused = network.oversee(features[-1][None, last:], planes[None])
-        fused = fused[0]
+        hidden, fused = hidden[0], fused[0]
         for level in reversed(range(LEVELS)):
-            planned = features[level]
-            heard = network.hear[level](hidden)[0]
+            heard = features[level][:self._heard[level]]
             if level < LEVELS - 1:
                 with arena.scratch():
-                    planned[:len(heard)] = double(heard.contiguous(), arena)
+                    heard.copy_(double(self._mix(network.hear[level], hidden), arena))
             else:
-                planned[:len(heard)] = heard
-            hidden, gains = network.decide(level, planned[None])
+                heard.copy_(self._mix(network.hear[level], hidden))
+            if level:
+                hidden = network.look[level](features[level][None])[0]
+            else:
+                hidden = self._mix(network.look[level], features[level])
+            functional.leaky_relu_(hidden, SLOPE)
+            gains = self._mix(network.gain[level], hidden).sigmoid_().mul_(MAX_GAIN)
+            fused = double(fused, arena)
             with arena.scratch():
-                doubled = double(gains[0].contiguous(), arena).mul_(details[level])
-                base = double(fused, arena)
-                fused = torch.add(doubled[:1], doubled[1:], out=details[level][:1]).add_(base)
+                gains = double(gains, arena)
+                for gain, detail in zip(gains, details[level], strict=True):
+                    fused[0].addcmul_(gain, detail)
         return fused[None, :, :height, :width]
+
+    def _mix(self, layer: Any, planes: Tensor) -> Tensor:
+        """Apply a 1x1 convolution to planes (c, h, w), as the matrix product that it is."""
+        outputs, (_, height, width) = layer.weight.shape[0], planes.shape
+        out = self._arena.empty(outputs, height, width)
+        torch.addmm(layer.bias[:, None], layer.weight[:, :, 0, 0],
+                    planes.reshape(-1, height * width), out=out.view(outputs, -1))
+        return out
 
     def _features(self, level: int, detail: Tensor, coarse: Tensor, finer: list[Tensor]) -> Tensor:
         """Features of a level behind room for what the coarser level will say, (c, h, w)."""

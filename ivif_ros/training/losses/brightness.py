@@ -36,8 +36,8 @@ def brightness_loss(fused: Tensor, thermal: Tensor, visible: Tensor, target_weig
 
     Targets (one to two and a half deviations above the thermal mean of the scene, and no darker in
     the thermal image than in the visible one) are to be as bright as the brighter source. Elsewhere
-    the visible brightness is to be kept, less so where it is dark, and hardly where a large area is
-    saturated: there the thermal image is free to show what it has. A lamp is small and stays. The
+    the visible brightness is to be kept; what is dark may become brighter, and where a large area
+    is saturated the thermal image is free to show what it has. A lamp is small and stays. The
     square makes a sky that goes dark cost more than a little everywhere, and darkening counts
     double: it hides what brightening would only dim.
 
@@ -54,14 +54,13 @@ def brightness_loss(fused: Tensor, thermal: Tensor, visible: Tensor, target_weig
     with torch.no_grad():
         v, t = coarse(visible), coarse(thermal)
         mean = t.mean((2, 3), keepdim=True)
-        deviation = t.flatten(2).std(2, correction=0)[..., None]
+        deviation = t.flatten(2).std(2, correction=0)[..., None, None]
         target = _step((t - mean) / (deviation + 0.02), 1.0, 2.5) * _step(t - v, -0.05, 0.1)
         around = functional.avg_pool2d(v, 5, 1, 2, count_include_pad=False)
         saturated = _step(torch.minimum(v, around), 0.88, 0.98)
-        lit = (0.3 + 0.7 * _step(v, 0.05, 0.3)) * (1 - 0.8 * saturated)
         brighter = torch.maximum(v, t)
-        darker = torch.where(f < v, 2.0, 1.0)
-    return (_robust(f - v) * lit * darker * (1 - target)
+        kept = torch.where(f < v, 2.0, 0.3 + 0.7 * _step(v, 0.05, 0.3)) * (1 - 0.8 * saturated)
+    return (_robust(f - v) * kept * (1 - target)
             + _robust(f - brighter) * target * target_weight).mean()
 
 

@@ -18,9 +18,6 @@ from ivif_ros.training.losses.noise import noise_gain_loss
 from ivif_ros.training.losses.temporal import unexplained_change
 from ivif_ros.training.objective import Objective
 
-SHARE = 0.95
-"""Of the spatial frequency of both sources together: more would be paid for in noise."""
-
 
 @dataclass(frozen=True)
 class Weights:
@@ -42,14 +39,14 @@ class Weights:
     """
 
     vif: float = 0.3
-    ssim: float = 1.0
-    qabf: float = 1.3
+    ssim: float = 1.1
+    qabf: float = 1.6
     scd: float = 1.2
-    entropy: float = 0.15
+    entropy: float = 0.25
     sf: float = 2.0
-    brightness: float = 3.0
+    brightness: float = 4.0
     glow: float = 20.0
-    halo: float = 20.0
+    halo: float = 25.0
     noise: float = 60.0
     temporal: float = 20.0
 
@@ -70,7 +67,7 @@ class PyramidObjective(Objective):
         figures = SourceStatistics(thermal, visible)
         with torch.no_grad():
             # As much as both have together, were their details independent of each other.
-            busy = SHARE * torch.hypot(metric.sf(thermal), metric.sf(visible))
+            busy = torch.hypot(metric.sf(thermal), metric.sf(visible))
             rich = torch.maximum(metric.entropy(thermal), metric.entropy(visible))
         found = {
             'vif': -weights.vif * torch.log(figures.vif_of_each(fused) + 0.1).mean(),
@@ -80,7 +77,7 @@ class PyramidObjective(Objective):
             'entropy': weights.entropy * torch.relu(rich - metric.entropy(fused)).mean(),
             'sf': weights.sf * torch.relu(1 - metric.sf(fused) / busy.clamp_min(1e-3)).mean(),
             'brightness': weights.brightness * brightness_loss(fused, thermal, visible),
-            'halo': weights.halo * halo_loss(fused, thermal, visible, margin=3 / 255),
+            'halo': weights.halo * halo_loss(fused, thermal, visible, margin=2.5 / 255),
             'noise': weights.noise * noise_gain_loss(fused, thermal, visible),
             'glow': weights.glow * glow_loss(fused, thermal, visible)}
         if weights.temporal and batch.then is not None:

@@ -22,7 +22,6 @@ from ivif_ros.training.objectives.adversarial import AdversarialObjective
 from ivif_ros.training.recipe import Recipe
 
 _CONTENT = 400.0
-_EVEN = 20_000.0
 _GRADIENT = 1.0
 
 
@@ -41,11 +40,11 @@ def _visible(batch: Batch) -> Tensor:
 def objective(network: nn.Module) -> Objective:
     """Make the objective."""
     return AdversarialObjective(
-        network, Discriminator(), real=_visible, even=_EVEN,
+        network, Discriminator(), real=_visible,
         content={'intensity': (_CONTENT, _intensity),
                  'gradient': (_CONTENT * _GRADIENT, _gradient)})
 
 
 RECIPE = Recipe(
-    name='fusiongan', network='fusiongan', objective=objective, steps=1500, batch_size=8, crop=96,
+    name='fusiongan', network='fusiongan', objective=objective, steps=2000, batch_size=8, crop=96,
     learning_rate=2e-3, clip_norm=0.0, ema=0.99, data=DataConfig(degradation=0.0))

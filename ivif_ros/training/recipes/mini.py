@@ -37,5 +37,5 @@ def objective(network: nn.Module) -> Objective:
 
 
 RECIPE = Recipe(
-    name='mini', network='mini', objective=objective, steps=1500, batch_size=4, crop=192,
+    name='mini', network='mini', objective=objective, steps=1000, batch_size=4, crop=192,
     learning_rate=3e-3, ema=0.99, data=DataConfig(degradation=0.0))

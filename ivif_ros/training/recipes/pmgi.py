@@ -24,5 +24,5 @@ def objective(network: nn.Module) -> Objective:
 
 
 RECIPE = Recipe(
-    name='pmgi', network='pmgi', objective=objective, steps=2000, batch_size=4, crop=96,
-    learning_rate=2e-3, data=DataConfig(degradation=0.0))
+    name='pmgi', network='pmgi', objective=objective, steps=1500, batch_size=4, crop=96,
+    learning_rate=2e-3, validate_every=750, data=DataConfig(degradation=0.0))

@@ -34,5 +34,5 @@ def objective(network: nn.Module) -> Objective:
 
 
 RECIPE = Recipe(
-    name='restormer', network='restormer', objective=objective, steps=2500, batch_size=4, crop=128,
-    learning_rate=1e-3, data=DataConfig(degradation=0.0))
+    name='restormer', network='restormer', objective=objective, steps=1600, batch_size=4, crop=96,
+    learning_rate=2e-3, validate_every=800, data=DataConfig(degradation=0.0))

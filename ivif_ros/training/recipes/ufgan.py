@@ -24,9 +24,9 @@ from ivif_ros.training.objective import Objective
 from ivif_ros.training.objectives.adversarial import AdversarialObjective
 from ivif_ros.training.recipe import Recipe
 
-_CONTENT = 400.0
-_EVEN = 20_000.0
-_GRADIENT = 1.0
+_CONTENT = 40.0
+_EVEN = 5000.0
+_GRADIENT = 5.0
 _STRUCTURE = 10.0
 _TRANSFER = 30.0
 _STYLE = 5.0
