@@ -14,7 +14,7 @@ from ivif_ros.fusion.controls import Controls
 from ivif_ros.parameters import FusionParameters
 from ivif_ros.parameters.groups import COLOUR_MAPS
 
-METHODS = ['average', 'maximum', 'pyramid']
+METHODS = ['average', 'learned_pyramid', 'maximum', 'pyramid']
 
 
 def grey(image):

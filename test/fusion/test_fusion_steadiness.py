@@ -63,7 +63,7 @@ def ratio(fused, pairs):
 
 
 @pytest.mark.parametrize('method', METHODS)
-@pytest.mark.parametrize('sigma', [1.5, 8])
+@pytest.mark.parametrize('sigma', [1.5, 10])
 def test_a_still_scene_flickers_no_more_than_its_inputs(play, scene, method, sigma):
     rng = np.random.default_rng(1)
     pairs = [(noisy(scene.rgb, sigma, rng), noisy(scene.thermal, sigma, rng)) for _ in range(14)]
@@ -227,6 +227,16 @@ def test_a_large_step_of_the_method_does_not_linger(device):
     flat = np.full((40, 56), 0.5)
     planes = [(flat, flat, flat), (flat, flat, flat + 15 * LEVEL)]
     assert filtered(planes, device)[1] == pytest.approx(0.5 + 15 * LEVEL, abs=1e-6)
+
+
+def test_the_surroundings_of_a_target_are_let_go_with_it(device):
+    thermal = np.full((120, 160), 0.5)
+    target = thermal.copy()
+    target[56:64, 56:64] += 12 * LEVEL
+    glow = thermal + 3 * LEVEL
+    result = filtered([(thermal,) * 3, (thermal, target, glow)], device)[1]
+    assert np.abs(result - glow)[50:70, 50:70].max() < 0.5 * LEVEL
+    assert result[100:, 100:] == pytest.approx(0.5 + 3 * LEVEL * (1 - AMOUNT), abs=1e-6)
 
 
 def test_the_finest_details_are_those_of_the_newest_pair(device):

@@ -40,11 +40,11 @@ class Weights:
 
     vif: float = 0.3
     ssim: float = 1.1
-    qabf: float = 1.6
-    scd: float = 1.2
+    qabf: float = 2.1
+    scd: float = 1.3
     entropy: float = 0.25
     sf: float = 2.0
-    brightness: float = 4.0
+    brightness: float = 3.5
     glow: float = 20.0
     halo: float = 25.0
     noise: float = 60.0

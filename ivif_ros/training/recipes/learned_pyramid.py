@@ -18,7 +18,7 @@ def score(metrics: Mapping[str, float]) -> float:
 
 
 RECIPE = Recipe(
-    name='learned_pyramid', network='learned_pyramid', objective=PyramidObjective, steps=14000,
+    name='learned_pyramid', network='learned_pyramid', objective=PyramidObjective, steps=12000,
     batch_size=4, crop=224, learning_rate=3e-3, weight_decay=1e-4, warmup=100, ema=0.998,
     validate_every=1000, validation_pairs=8, score=score,
     data=DataConfig(share={'msrs': 0.4, 'roadscene': 0.4, 'llvip': 0.06, 'm3svd': 0.08,
