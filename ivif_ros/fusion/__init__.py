@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 __all__ = ['FusionEngine', 'fuse']
 
 
-def fuse(rgb: Array, thermal: Array, method: str = 'learned_pyramid', device: str = 'auto') -> Array:
+def fuse(rgb: Array, thermal: Array, method: str = 'learned_pyramid', device: str = 'auto'
+         ) -> Array:
     """Fuse two arrays of the same size.
 
     For one pair or a few; a stream is better served by `ivif_ros.pipeline`, whose normalisation of

@@ -14,6 +14,7 @@ import pytest
 
 from ivif_ros.errors import ImageError
 from ivif_ros.metrics.video import BLOCK, RIDGE, STILL_LEVELS, WINDOW, FlickerMeter
+from ivif_ros.parameters import FusionParameters
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -186,8 +187,9 @@ def test_benchmark_prints_and_writes_its_rows(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert 'average' in done.stdout
     rows = json.loads((tmp_path / 'rows.json').read_text())['rows']
-    assert [(row['video'], row['method'], row['pairs']) for row in rows] == [
-        ('a', 'average', 4), ('a', 'maximum', 4)]
+    steadiness = FusionParameters().steadiness
+    assert [(row['video'], row['method'], row['steadiness'], row['pairs']) for row in rows] == [
+        ('a', method, amount, 4) for method in ('average', 'maximum') for amount in (0, steadiness)]
     assert all(row['fused'] > 0 and row['rgb'] > 0 for row in rows)
     unknown = [*command, '--methods', 'maximun']
     failed = subprocess.run(unknown, capture_output=True, text=True, check=False)

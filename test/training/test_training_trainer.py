@@ -449,9 +449,12 @@ class Kept(trainer.Learner):
 
 trainer.Learner = Kept
 data, out = Path(sys.argv[1]), Path(sys.argv[2])
+# One group for both runs: a second one at the same port may meet the first while it is leaving.
+torch.distributed.init_process_group('gloo')
 tests.run(data, out / 'toy')
 tests.run(data, out / 'plain', tests.plain_recipe())
 torch.save([learner.state() for learner in learners], out / f'rank{os.environ["RANK"]}.pt')
+torch.distributed.destroy_process_group()
 """
 
 

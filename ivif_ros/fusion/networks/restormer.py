@@ -14,7 +14,7 @@ from ivif_ros.fusion.networks.restormer_blocks import AdaptiveFusion, Transforme
 class Restormer(nn.Module):
     """An encoder of Restormer blocks per modality, adaptive fusion, a decoder of such blocks.
 
-    About 60 thousand parameters with the defaults, as in TDFusion. Against it: images are folded
+    66 thousand parameters with the defaults (TDFusion: about 60). Against it: images are folded
     4 x 4, and the output is a correction of the average of both images, clipped, in place of a
     sigmoid: a network that starts from a sensible image trains in minutes. Attention looks at the
     whole image; tiles of a large one therefore differ a little from the whole.

@@ -5,7 +5,8 @@
 A decision from the sharpness of the sources says at each pixel whose intensity and gradient to
 keep: L_con = L_int + 5 L_grad. The discriminator tells max(|nabla v|, |nabla t|) from |nabla f|.
 L_G = mean (D(|nabla f|) - c)^2 + 10 L_con. Weights as published, for images in -1..1: in 0..1
-squares are a quarter, so 10 is 40 here.
+squares are a quarter, so 10 is 40 here. One term is added against patterns of the folded network,
+see `objectives.adversarial.block_pattern`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from ivif_ros.training.objectives.adversarial import AdversarialObjective
 from ivif_ros.training.recipe import Recipe
 
 _CONTENT = 40.0
-_EVEN = 2000.0
+_EVEN = 5000.0
 _GRADIENT = 5.0
 
 
@@ -56,5 +57,5 @@ def objective(network: nn.Module) -> Objective:
 
 
 RECIPE = Recipe(
-    name='mff_gan', network='mff_gan', objective=objective, steps=1500, batch_size=8, crop=96,
+    name='mff_gan', network='mff_gan', objective=objective, steps=2000, batch_size=8, crop=96,
     learning_rate=2e-3, clip_norm=0.0, ema=0.99, data=DataConfig(degradation=0.0))

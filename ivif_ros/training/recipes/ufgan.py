@@ -6,7 +6,8 @@ To the adversarial and content terms of FusionGAN come 1 - SSIM to both sources,
 L_content + k L_style + lambda L_tv: features of the thermal image place by place, textures (Gram
 matrices) of the RGB image, total variation against noise. The published method takes the features
 from a classifier trained on ImageNet; nothing is downloaded here, so they are the fixed filters of
-`losses.features`. k is small: much style pulls the result to the RGB image.
+`losses.features`. k is small: much style pulls the result to the RGB image. Thermal intensity has
+a tenth of its weight in FusionGAN: at that weight, daylight turns dark.
 """
 
 from __future__ import annotations
