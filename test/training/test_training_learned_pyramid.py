@@ -20,14 +20,6 @@ from ivif_ros.training.recipes import load_recipe
 LEVEL = 1 / 255
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def levels(seed, low=0, high=256, size=(80, 96)):
     """(H, W) uint8: blocks of random brightness with some texture."""
     rng = np.random.default_rng(seed)

@@ -31,14 +31,6 @@ from ivif_ros.training.losses import (
 from ivif_ros.training.losses.features import FixedFeatures
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def pair():
     return make_pair()

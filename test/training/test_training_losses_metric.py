@@ -17,14 +17,6 @@ from ivif_ros.training.losses.quality import quality_loss
 FIGURES = ('EN', 'SD', 'SF', 'AG', 'SCD', 'VIF', 'Qabf', 'SSIM', 'CC')
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def plane(image, dtype=torch.float32):
     return torch.from_numpy(image.astype(np.float64) / 255).to(dtype)[None, None]
 

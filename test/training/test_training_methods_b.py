@@ -10,7 +10,7 @@ from torch import nn
 from ivif_ros.fusion.networks import build
 from ivif_ros.training.batch import Batch
 from ivif_ros.training.discriminators import Discriminator
-from ivif_ros.training.objectives.adversarial import FAKE, REAL, AdversarialObjective
+from ivif_ros.training.objectives.adversarial import FAKE, REAL, AdversarialObjective, block_pattern
 from ivif_ros.training.objectives.distillation import DistillationObjective
 from ivif_ros.training.recipes import load_recipe, mff_gan, ufgan
 
@@ -115,6 +115,22 @@ def test_the_generator_hears_of_the_discriminator():
     assert objective.network.level.grad.item() == pytest.approx(np.mean(4 * (0.5 - c)), rel=1e-5)
 
 
+def test_a_checkerboard_on_even_surfaces_costs_its_variance():
+    class Board(Fixed):
+        def forward(self, visible, thermal, weight=None):
+            fused = (visible + thermal) / 2 + super().forward(visible, thermal)
+            board = torch.zeros_like(fused)
+            board[..., ::2, ::2] = 0.1
+            return fused + board
+
+    batch = batch_of()
+    # One pixel of four is 0.1 above the others: the variance is 0.1^2 * 1/4 * 3/4.
+    assert block_pattern(Board(), batch.visible).item() == pytest.approx(0.001875, rel=1e-3)
+    assert block_pattern(Fixed(), batch.visible).item() == pytest.approx(0, abs=1e-9)
+    losses = simple(network=Board(), even=1000.0).losses(batch, 1)
+    assert losses['even'].item() == pytest.approx(1.875, rel=1e-3)
+
+
 @pytest.mark.parametrize('size', [(1, 1), (2, 5), (33, 17), (96, 96)])
 def test_the_discriminator_takes_any_size(size):
     torch.manual_seed(0)
@@ -131,9 +147,9 @@ def test_a_discriminator_learns_to_tell_flat_from_textured_images():
     objective = AdversarialObjective(
         Fixed(), Discriminator(), {}, real=lambda batch: batch.clean_visible)
     optimiser = torch.optim.Adam(objective.groups()[0], 3e-3)
-    for _ in range(60):
+    for _ in range(40):
         optimiser.zero_grad()
-        objective.losses(batch_of(4), 0)['discriminator'].backward()
+        objective.losses(batch_of(4, 16), 0)['discriminator'].backward()
         optimiser.step()
     real = objective.discriminator(random(4, 1, 24, 24, seed=7))
     flat = objective.discriminator(torch.full((4, 1, 24, 24), 0.25))
