@@ -47,10 +47,6 @@ def data(tmp_path_factory):
 def _toy(monkeypatch):
     for name, network in TOYS.items():
         monkeypatch.setitem(NETWORKS, name, network)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class Gain(nn.Module):

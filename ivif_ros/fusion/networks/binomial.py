@@ -34,10 +34,16 @@ def _convolve(x: Tensor, taps: tuple[float, ...], stride: int) -> Tensor:
     channels = x.shape[1]
     # Made once: a copy from the host would break the capture of a CUDA graph. An exporter has to
     # see how it is made.
-    make = _kernel if torch.compiler.is_compiling() else _kept_kernel
+    make = _kernel if _compiling() else _kept_kernel
     kernel = make(taps, x.dtype, x.device).expand(channels, 1, -1, -1)
     return functional.conv2d(functional.pad(x, (1, 1, 1, 1), mode='replicate'), kernel,
                              stride=stride, groups=channels)
+
+
+def _compiling() -> bool:
+    """Say whether an exporter looks on; old versions of PyTorch do not know, nor can they export."""
+    ask = getattr(getattr(torch, 'compiler', None), 'is_compiling', None)
+    return ask is not None and bool(ask())
 
 
 def _kernel(taps: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -4,9 +4,8 @@
 
 L_G = mean (D(f) - c)^2 + 100 (mean (f - t)^2 + xi mean |nabla f - nabla v|^2); the discriminator
 tells the RGB image from the fused one. Squares are a quarter for images in 0..1 in place of -1..1,
-so lambda is 400 here. xi is 1 where the authors have 5: their program takes the Laplacian, which
-hardly answers to coarse structure, while this much of the Sobel gradient would leave halos around
-everything that only the thermal image shows.
+so lambda is 400 here. xi is 1 where the authors have 5: with that much of the Sobel gradient there
+were halos around everything that only the thermal image shows.
 """
 
 from __future__ import annotations
