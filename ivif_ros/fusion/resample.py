@@ -62,7 +62,7 @@ def halve_box(x: Tensor, arena: Arena) -> Tensor:
     return _resize(x, arena.empty(n, height // 2, width // 2), cv2.INTER_AREA)
 
 
-def double(x: Tensor, arena: Arena) -> Tensor:
+def double(x: Tensor, arena: Arena, out: Tensor | None = None) -> Tensor:
     """Twice the size by the filter of `halve`, which here is bilinear interpolation.
 
     Repeated doubling converges to quadratic splines (Chaikin's corner cutting), so that coarse
@@ -71,15 +71,19 @@ def double(x: Tensor, arena: Arena) -> Tensor:
     Args:
         x: (n, H, W).
         arena: memory of the result.
+        out: contiguous (n, 2 H, 2 W) that gets the result in place of the arena's memory.
 
     Returns:
         (n, 2 H, 2 W).
     """
-    if x.device.type != 'cpu':
-        return functional.interpolate(
-            x[:, None], scale_factor=2, mode='bilinear', align_corners=False)[:, 0]
     n, height, width = x.shape
-    return _resize(x, arena.empty(n, 2 * height, 2 * width), cv2.INTER_LINEAR)
+    if x.device.type != 'cpu':
+        doubled = functional.interpolate(
+            x[:, None], scale_factor=2, mode='bilinear', align_corners=False)[:, 0]
+        return doubled if out is None else out.copy_(doubled)
+    if out is None:
+        out = arena.empty(n, 2 * height, 2 * width)
+    return _resize(x, out, cv2.INTER_LINEAR)
 
 
 def smooth(x: Tensor, arena: Arena) -> Tensor:

@@ -41,7 +41,7 @@ def _convolve(x: Tensor, taps: tuple[float, ...], stride: int) -> Tensor:
 
 
 def _compiling() -> bool:
-    """Say whether an exporter looks on; old versions of PyTorch do not know, nor can they export."""
+    """Say whether an exporter looks on; old versions of PyTorch do not know and cannot export."""
     ask = getattr(getattr(torch, 'compiler', None), 'is_compiling', None)
     return ask is not None and bool(ask())
 

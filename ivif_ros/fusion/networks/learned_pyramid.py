@@ -142,9 +142,9 @@ class LearnedPyramid(nn.Module):
             Hidden planes (n, width_5, h, w) and the fused base (n, 1, h, w).
         """
         thermal = base[:, 1:].flatten(2)
-        cells = torch.full((), thermal.shape[-1], device=base.device).log()
-        high = (torch.logsumexp(SOFTNESS * thermal, 2) - cells) / SOFTNESS
-        low = (cells - torch.logsumexp(-SOFTNESS * thermal, 2)) / SOFTNESS
+        # Brightness is at most 1, so the exponentials are far from the largest float.
+        high = torch.exp(SOFTNESS * thermal).mean(2).log() / SOFTNESS
+        low = torch.exp(-SOFTNESS * thermal).mean(2).log() / -SOFTNESS
         spread = base.flatten(2).std(2, correction=0) * 4
         scene = torch.cat((features.mean((2, 3)), spread, low, high), 1)[..., None, None]
         hidden = torch.cat((features, scene.expand(-1, -1, *base.shape[-2:])), 1)

@@ -36,6 +36,8 @@ class DeployedPyramid:
         self._network = network
         self._arena = Arena(torch.device('cpu'))
         self._heard: list[int] = [layer.weight.shape[0] for layer in network.hear]  # type: ignore
+        self._filters = [layer.weight.contiguous(memory_format=torch.channels_last)  # type: ignore
+                         for layer in network.look]
 
     @torch.inference_mode()
     def __call__(self, visible: Tensor, thermal: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -60,15 +62,14 @@ class DeployedPyramid:
         hidden, fused = hidden[0], fused[0]
         for level in reversed(range(LEVELS)):
             heard = features[level][:self._heard[level]]
-            if level < LEVELS - 1:
-                with arena.scratch():
-                    heard.copy_(double(self._mix(network.hear[level], hidden), arena))
-            else:
-                heard.copy_(self._mix(network.hear[level], hidden))
-            if level:
-                hidden = network.look[level](features[level][None])[0]
-            else:
-                hidden = self._mix(network.look[level], features[level])
+            with arena.scratch():
+                told = self._mix(network.hear[level], hidden)
+                if level < LEVELS - 1:
+                    double(told, arena, out=heard)
+                else:
+                    heard.copy_(told)
+            hidden = (self._look(level, features[level]) if level
+                      else self._mix(network.look[level], features[level]))
             functional.leaky_relu_(hidden, SLOPE)
             gains = self._mix(network.gain[level], hidden).sigmoid_().mul_(MAX_GAIN)
             fused = double(fused, arena)
@@ -77,6 +78,13 @@ class DeployedPyramid:
                 for gain, detail in zip(gains, details[level], strict=True):
                     fused[0].addcmul_(gain, detail)
         return fused[None, :, :height, :width]
+
+    def _look(self, level: int, planes: Tensor) -> Tensor:
+        """Apply the 3x3 convolution of a level; with pixels in rows of channels it is faster."""
+        layer: Any = self._network.look[level]
+        padded = functional.pad(planes[None], (1, 1, 1, 1), mode='replicate')
+        return functional.conv2d(padded.contiguous(memory_format=torch.channels_last),
+                                 self._filters[level], layer.bias)[0]
 
     def _mix(self, layer: Any, planes: Tensor) -> Tensor:
         """Apply a 1x1 convolution to planes (c, h, w), as the matrix product that it is."""
