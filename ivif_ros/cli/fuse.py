@@ -18,9 +18,9 @@ from ivif_ros.cli.exit_codes import ExitCode
 from ivif_ros.cli.files import make_folder
 from ivif_ros.cli.options import add_fusion_options, add_parameter_options, parameters_from
 from ivif_ros.cli.stills import add_pair_options, find_pairs, process_pairs, write_picture
+from ivif_ros.image_file import STILL_SUFFIXES
 from ivif_ros.pipeline import Pipeline
 from ivif_ros.sources.folder import FilePair
-from ivif_ros.sources.images import STILL_SUFFIXES
 from ivif_ros.types import FusionResult
 
 

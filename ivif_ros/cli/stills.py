@@ -15,10 +15,11 @@ import numpy as np
 from ivif_ros.cli.console import progress, warn
 from ivif_ros.cli.files import write_file
 from ivif_ros.errors import ImageError, IvifError, OutputError, SourceError
+from ivif_ros.image_file import STILL_SUFFIXES
 from ivif_ros.pipeline import Pipeline
 from ivif_ros.ros.intrinsics import same_aspect
 from ivif_ros.sources.folder import FRAME_IDS, FilePair
-from ivif_ros.sources.images import STILL_SUFFIXES, read_image
+from ivif_ros.sources.images import read_image
 from ivif_ros.types import Array, Frame, FusionResult
 
 NAMED_AT_MOST = 5

@@ -63,11 +63,6 @@ class Controls:
         self._saturated = params.overexposure_prior
         self._dark = params.low_light_prior
 
-    @property
-    def neutral(self) -> bool:
-        """True where `apply` would return the fused plane as it is."""
-        return self._emphasis == NEUTRAL and not self._saturated and not self._dark
-
     def apply(self, visible: Tensor, thermal: Tensor, fused: Tensor, seen: Tensor | None,
               arena: Arena) -> Tensor:
         """Change a fused plane; none of the inputs is changed.

@@ -7,12 +7,11 @@ fine pixels 2i, 2i+1 and 2j, 2j+1, so nothing shifts from level to level; beyond
 image continues with its outermost pixels.
 
 On a CPU OpenCV does the work, on the tensors' own memory: for a few planes its filters are several
-times faster than PyTorch's convolution and interpolation. On other devices PyTorch does the same.
+times faster than PyTorch's convolution and interpolation. On other devices `networks.binomial`
+does the same.
 """
 
 from __future__ import annotations
-
-import functools
 
 import cv2
 import numpy as np
@@ -21,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ivif_ros.fusion.arena import Arena
+from ivif_ros.fusion.networks import binomial
 
 _TAPS = np.array([0.25, 0.5, 0.25], np.float32)
 _SQUARE = np.ones((3, 3), np.uint8)
@@ -37,7 +37,7 @@ def halve(x: Tensor, arena: Arena) -> Tensor:
         (n, H / 2, W / 2).
     """
     if x.device.type != 'cpu':
-        return _convolve(x, (1, 3, 3, 1), 2)
+        return binomial.halve(x[None])[0]
     n, height, width = x.shape
     out = arena.empty(n, height // 2, width // 2)
     with arena.scratch():
@@ -78,8 +78,7 @@ def double(x: Tensor, arena: Arena, out: Tensor | None = None) -> Tensor:
     """
     n, height, width = x.shape
     if x.device.type != 'cpu':
-        doubled = functional.interpolate(
-            x[:, None], scale_factor=2, mode='bilinear', align_corners=False)[:, 0]
+        doubled = binomial.double(x[None])[0]
         return doubled if out is None else out.copy_(doubled)
     if out is None:
         out = arena.empty(n, 2 * height, 2 * width)
@@ -97,7 +96,7 @@ def smooth(x: Tensor, arena: Arena) -> Tensor:
         (n, H, W).
     """
     if x.device.type != 'cpu':
-        return _convolve(x, (1, 2, 1), 1)
+        return binomial.smooth(x[None])[0]
     out = arena.empty(*x.shape)
     for source, target in zip(x.numpy(), out.numpy(), strict=True):
         cv2.sepFilter2D(source, -1, _TAPS, _TAPS, target, borderType=cv2.BORDER_REPLICATE)
@@ -153,16 +152,3 @@ def _resize(x: Tensor, out: Tensor, interpolation: int) -> Tensor:
     for source, target in zip(x.numpy(), out.numpy(), strict=True):
         cv2.resize(source, size, target, interpolation=interpolation)
     return out
-
-
-def _convolve(x: Tensor, taps: tuple[int, ...], stride: int) -> Tensor:
-    padded = functional.pad(x[:, None], (1, 1, 1, 1), mode='replicate')
-    return functional.conv2d(padded, _kernel(taps, x.device), stride=stride)[:, 0]
-
-
-@functools.lru_cache
-def _kernel(taps: tuple[int, ...], device: torch.device) -> Tensor:
-    """Separable filter as a (1, 1, k, k) convolution kernel with sum 1."""
-    with torch.inference_mode(False):
-        row = torch.tensor(taps, dtype=torch.float32, device=device)
-        return (torch.outer(row, row) / row.sum() ** 2)[None, None]

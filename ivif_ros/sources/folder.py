@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ivif_ros.errors import SourceError
 from ivif_ros.frame_source import GAP_NS, RGB_FRAME_ID, THERMAL_FRAME_ID, FrameSource
-from ivif_ros.sources.images import STILL_SUFFIXES, VIDEO_SUFFIXES, read_image
+from ivif_ros.image_file import STILL_SUFFIXES, VIDEO_SUFFIXES
+from ivif_ros.sources.images import read_image
 from ivif_ros.sources.videos import Video, probe_video
 from ivif_ros.types import Array, Frame, Sensor
 

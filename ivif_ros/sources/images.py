@@ -10,12 +10,8 @@ import cv2
 import numpy as np
 
 from ivif_ros.errors import ImageError, SourceError
+from ivif_ros.image_file import decode_image
 from ivif_ros.types import Array, Sensor, check_image
-
-STILL_SUFFIXES = frozenset({'.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif', '.tiff'})
-"""Image files that can be read (compared in lower case)."""
-VIDEO_SUFFIXES = frozenset({'.mp4', '.avi', '.mkv', '.mov'})
-"""Videos that can be read (compared in lower case)."""
 
 
 def read_image(path: Path, sensor: Sensor) -> Array:
@@ -33,22 +29,12 @@ def read_image(path: Path, sensor: Sensor) -> Array:
     Raises:
         SourceError: not there, not readable or not an image.
     """
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise SourceError(f"image '{path}' cannot be read: {error.strerror or error}") from error
     flags = cv2.IMREAD_COLOR if sensor == 'rgb' else cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
-    try:
-        image = cv2.imdecode(data, flags) if len(data) else None
-    except cv2.error as error:
-        raise SourceError(f"image '{path}' cannot be decoded: {error.err}") from error
-    if image is None:
-        raise SourceError(f"image '{path}' cannot be decoded ({len(data)} bytes): damaged or not "
-                          f"one of {', '.join(sorted(STILL_SUFFIXES))}")
+    image = decode_image(path, flags)
     if image.dtype == np.float64:
         image = image.astype(np.float32)
     try:
         check_image(image, f"image '{path}'")
     except ImageError as error:
         raise SourceError(str(error)) from error
-    return np.asarray(image)
+    return image

@@ -14,11 +14,9 @@ import cv2
 import numpy as np
 
 from ivif_ros.errors import SourceError
+from ivif_ros.image_file import STILL_SUFFIXES, VIDEO_SUFFIXES, decode_image
 from ivif_ros.training.data.splits import Split, known_datasets, split_of
 from ivif_ros.types import Array
-
-STILL_SUFFIXES = frozenset({'.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif', '.tiff'})
-VIDEO_SUFFIXES = frozenset({'.mp4', '.avi', '.mkv', '.mov'})
 
 
 class Pair(NamedTuple):
@@ -173,8 +171,9 @@ def read_pair(files: PairFiles) -> Pair:
     Raises:
         SourceError: a file that cannot be read or decoded, or images of different sizes.
     """
-    pair = Pair(_read(files.visible, cv2.IMREAD_COLOR),
-                _read(files.thermal, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH))
+    pair = Pair(
+        to_luma(decode_image(files.visible, cv2.IMREAD_COLOR)),
+        to_luma(decode_image(files.thermal, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)))
     check_sizes(pair, files)
     return pair
 
@@ -189,21 +188,6 @@ def check_sizes(pair: Pair, files: PairFiles) -> None:
         (high, wide), (h, w) = pair.visible.shape, pair.thermal.shape
         raise SourceError(f"'{files.visible}' has {wide}x{high} pixels and '{files.thermal}' "
                           f'{w}x{h}: training needs registered pairs of one size')
-
-
-def _read(path: Path, flags: int) -> Array:
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise SourceError(f"image '{path}' cannot be read: {error.strerror or error}") from error
-    try:
-        image = cv2.imdecode(data, flags) if len(data) else None
-    except cv2.error as error:
-        raise SourceError(f"image '{path}' cannot be decoded: {error.err}") from error
-    if image is None:
-        raise SourceError(f"image '{path}' cannot be decoded ({len(data)} bytes): damaged or not "
-                          f"one of {', '.join(sorted(STILL_SUFFIXES))}")
-    return to_luma(image)
 
 
 def to_luma(image: Array) -> Array:
