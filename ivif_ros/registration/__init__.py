@@ -3,13 +3,13 @@
 """Geometry between the cameras: calibration, deformation, refinement, tracking over time."""
 
 from ivif_ros.registration.calibration import Calibration, load_calibration, save_calibration
+from ivif_ros.registration.estimate import Estimate, Estimator
 from ivif_ros.registration.maps import dense_map, points_to_thermal, rescaled
-from ivif_ros.registration.refine import Refinement
 from ivif_ros.registration.rig import calibrated_deformation
 from ivif_ros.registration.tracker import DeformationTracker, SynchronousExecutor
 from ivif_ros.registration.warp import Warper
 
 __all__ = [
-    'Calibration', 'DeformationTracker', 'Refinement', 'SynchronousExecutor', 'Warper',
+    'Calibration', 'DeformationTracker', 'Estimate', 'Estimator', 'SynchronousExecutor', 'Warper',
     'calibrated_deformation', 'dense_map', 'load_calibration',
     'points_to_thermal', 'rescaled', 'save_calibration']

@@ -11,12 +11,12 @@ which nothing was optimised for, says so.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from ivif_ros.registration.align import MARGIN, Fit, Level, descend, make_level, search
+from ivif_ros.registration.estimate import Estimate
 from ivif_ros.registration.maps import (
     apply_homography,
     corners,
@@ -54,26 +54,7 @@ _CLEAR_GAIN = 1.5
 _SIGNIFICANT = 3.0
 
 
-class Refinement(NamedTuple):
-    """What one pair of images says about a deformation.
-
-    Attributes:
-        deformation: the corrected map with its confidence and expected error; the first guess where
-            the images confirm it or say nothing.
-        accepted: True where the images support the deformation (corrected or confirmed).
-        score_before: agreement of the images under the first guess, 0..1.
-        score_after: the same under the estimate, whether accepted or not.
-        reason: why it was not accepted; empty otherwise.
-    """
-
-    deformation: Deformation
-    accepted: bool
-    score_before: float
-    score_after: float
-    reason: str
-
-
-def refine(rgb: Array, thermal: Array, initial: Deformation) -> Refinement:
+def refine(rgb: Array, thermal: Array, initial: Deformation) -> Estimate:
     """Correct a first guess by a homography, or confirm or keep it.
 
     Args:
@@ -92,29 +73,29 @@ def refine(rgb: Array, thermal: Array, initial: Deformation) -> Refinement:
     check_image(thermal, 'thermal image')
     problem = _unusable(rgb, thermal, initial)
     if problem:
-        return Refinement(initial, False, 0.0, 0.0, problem)
+        return Estimate(initial, False, problem)
     before, _ = agreement(rgb, thermal, initial)
     fit, correction = _estimate(rgb, thermal, initial)
     problem = _implausible(correction, initial)
     if problem:
-        return Refinement(initial, False, before, 0.0, problem)
+        return Estimate(initial, False, problem)
     found = precomposed(initial, correction)
     after, _ = agreement(rgb, thermal, found)
     moved = distance_px(initial, found) * _REFERENCE_WIDTH / initial.rgb_size[0]
     gain = after / max(before, 1e-3)
     expected = expected_error(fit.correlation, after, gain, moved)
     if expected > _LARGEST_ERROR:
-        return Refinement(initial, False, before, after, (
+        return Estimate(initial, False, (
             f'images agree too little (score {after:.2f}, structure {fit.correlation:.2f})'))
     # A correction must be several times larger than its own error, or improve the images a lot; a
     # smaller one tells that the first guess is right, as far as these images can tell.
     significant = gain > _CLEAR_GAIN or moved > _SIGNIFICANT * expected
     if gain > _LEAST_GAIN and significant:
-        return Refinement(_supported(found, expected), True, before, after, '')
+        return Estimate(_supported(found, expected), True, '')
     doubt = float(np.hypot(expected, 0.5 * moved))
     if not significant and doubt <= _LARGEST_ERROR:
-        return Refinement(_supported(initial, doubt), True, before, after, '')
-    return Refinement(initial, False, before, after, (
+        return Estimate(_supported(initial, doubt), True, '')
+    return Estimate(initial, False, (
         f'score does not improve enough (from {before:.3f} to {after:.3f})'))
 
 

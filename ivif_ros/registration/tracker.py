@@ -22,13 +22,11 @@ from ivif_ros.counters import Counters
 from ivif_ros.errors import CalibrationError, IvifError
 from ivif_ros.parameters import RegistrationParameters
 from ivif_ros.registration.calibration import Calibration
+from ivif_ros.registration.estimate import Estimate, Estimator
 from ivif_ros.registration.maps import blend, distance_px, rescaled
-from ivif_ros.registration.refine import Refinement, refine
+from ivif_ros.registration.refine import refine
 from ivif_ros.registration.rig import calibrated_deformation
 from ivif_ros.types import Array, Deformation, DeformationSource, Size
-
-Estimator = Callable[[Array, Array, Deformation], Refinement]
-"""(rgb (H, W, 3) uint8, thermal (h, w) uint8, first guess) -> refinement."""
 
 _GATE = 0.025
 """Estimates farther from what is known than this share of the RGB width must repeat themselves."""
@@ -56,7 +54,7 @@ class SynchronousExecutor(Executor):
 class _Pending(NamedTuple):
     """A refinement that was started and has not taken effect."""
 
-    future: Future[Refinement]
+    future: Future[Estimate]
     start_ns: int
     due_ns: int
 

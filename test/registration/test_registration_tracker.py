@@ -14,7 +14,7 @@ from ivif_ros.counters import Counters
 from ivif_ros.errors import CalibrationError
 from ivif_ros.parameters import RegistrationParameters
 from ivif_ros.registration import Calibration, DeformationTracker, rescaled
-from ivif_ros.registration.refine import Refinement
+from ivif_ros.registration.estimate import Estimate
 from ivif_ros.types import CameraModel, Deformation, DeformationSource
 
 RGB, THERMAL = (64, 48), (32, 24)
@@ -51,9 +51,9 @@ class Script:
         if isinstance(answer, Exception):
             raise answer
         if answer is None:
-            return Refinement(initial, False, 0.1, 0.1, 'fog')
+            return Estimate(initial, False, 'fog')
         found = answer if isinstance(answer, Deformation) else shifted(answer)
-        return Refinement(found, True, 0.1, 0.2, '')
+        return Estimate(found, True, '')
 
 
 def tracker_of(*answers, params=PARAMS, calibration=None, **more):
@@ -113,7 +113,7 @@ def test_late_results_are_counted_and_used_when_they_come():
 
     def slow(rgb, thermal, initial):
         assert release.wait(10)
-        return Refinement(shifted(0.5), True, 0.1, 0.2, '')
+        return Estimate(shifted(0.5), True, '')
 
     counters = Counters()
     with ThreadPoolExecutor(1) as pool:
@@ -130,7 +130,7 @@ def test_images_are_copied_for_the_background():
 
     def estimator(rgb, thermal, initial):
         seen.append((rgb, thermal))
-        return Refinement(initial, False, 0, 0, 'no')
+        return Estimate(initial, False, 'no')
 
     rgb, thermal = IMAGES[0].copy(), IMAGES[1].copy()
     DeformationTracker(PARAMS, estimator=estimator).update(0, rgb, thermal)
