@@ -38,8 +38,9 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['fusion/weights/*.pt', 'interfaces/vision_msgs/msg/*.msg',
-                         'training/data/splits/*.txt', 'py.typed']},
+    package_data={NAME: ['fusion/weights/*.pt', 'registration/weights/*.pt',
+                         'interfaces/vision_msgs/msg/*.msg', 'training/data/splits/*.txt',
+                         'py.typed']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),

@@ -1,48 +1,82 @@
 # Copyright 2026 ivif_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Pairs with a known deformation, for measuring registration."""
+"""Pairs with a known deformation that no training has seen, for measuring registration."""
 
 from __future__ import annotations
 
 import json
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
+from simulated_truth import UNSEEN_SEED, objects
 
-from ivif_ros.registration.maps import dense_map
-from ivif_ros.types import Array, Deformation
+from ivif_ros.parameters import RegistrationParameters, ThermalParameters
+from ivif_ros.registration import Calibration, calibrated_deformation, dense_map
+from ivif_ros.registration.maps import thermal_scale
+from ivif_ros.simulation import RigConfig, SimulatedRig
+from ivif_ros.simulation.config import LIGHTINGS
+from ivif_ros.thermal import ThermalNormaliser
+from ivif_ros.training.data.splits import split_of
+from ivif_ros.types import Array, Deformation, Size
 
+REFERENCE_WIDTH = 640.0
+"""Errors are given in pixels of an RGB image of this width."""
+STRENGTHS = {'strong': 16.0, 'mild': 5.0, 'aligned': 0.0}
+"""Mean displacement of the aligned pairs, in such pixels."""
+ALIGNED = ('msrs', 'roadscene')
+RIG = 'roadscene_raw'
+STREETS = 24
+"""Simulated streets where no number of pairs is asked for."""
+_INSTANTS_S = (2.0, 6.5)
+_SIZE: Size = (640, 480)
+_ELASTIC = 0.2
 _INVERSION_STEPS = 30
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One pair of images and the truth.
+    """One pair of images, what is known at first, and the truth.
 
     Attributes:
-        name: stem of the files.
+        name: stem of the files, or the street.
         rgb: (H, W, 3) uint8 BGR.
         thermal: (h, w) uint8.
+        initial: first guess.
         truth: (H, W, 2) float32 thermal pixel of each RGB pixel.
         valid: (H, W) bool, where the truth is known and inside the thermal image.
+        unit: thermal pixels per pixel of an RGB image REFERENCE_WIDTH wide.
+        homography: (3, 3) true global map RGB -> thermal, None where there is none.
+        objects: (H, W) bool, people and vehicles, None where they are not known.
     """
 
     name: str
     rgb: Array
     thermal: Array
+    initial: Deformation
     truth: Array
     valid: Array
+    unit: float
+    homography: Array | None = None
+    objects: Array | None = None
 
 
-def stems(folder: Path, count: int) -> list[str]:
-    """Names of up to count pairs of a folder, spread evenly over it."""
+def stems(folder: Path, dataset: str, count: int) -> list[str]:
+    """Names of up to count unseen pairs of a folder, spread evenly over it; 0 for all.
+
+    Args:
+        folder: has `rgb/` and `thermal/`.
+        dataset: whose list of splits holds.
+        count: how many.
+    """
     names = sorted(path.stem for path in (folder / 'thermal').iterdir())
+    names = [name for name in names if split_of(dataset, name) == 'test']
     if count and count < len(names):
-        names = [names[i] for i in np.linspace(0, len(names) - 1, count).astype(int)]
+        names = [names[i * len(names) // count] for i in range(count)]
     return names
 
 
@@ -55,7 +89,7 @@ def read(folder: Path, stem: str) -> tuple[Array, Array]:
     return images[0], images[1]
 
 
-def random_deformation(size: tuple[int, int], mean_px: float, elastic: float,
+def random_deformation(size: Size, mean_px: float, elastic: float,
                        rng: np.random.Generator) -> Deformation:
     """A homography and a smooth elastic field of a wanted mean displacement.
 
@@ -113,31 +147,73 @@ def deform(thermal: Array, deformation: Deformation) -> Array:
         thermal, back, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101))
 
 
-def warped_cases(folder: Path, count: int, mean_px: float, elastic: float = 0.2) -> Iterator[Case]:
-    """Aligned pairs whose thermal image was deformed by a known map; the same ones each time."""
-    for stem in stems(folder, count):
-        rgb, aligned = read(folder, stem)
+def warped_cases(folder: Path, count: int, mean_px: float) -> Iterator[Case]:
+    """Aligned pairs at 640x480 whose thermal image was deformed by a known map, always the same."""
+    for stem in stems(folder, folder.name, count):
+        rgb, aligned = (cv2.resize(image, _SIZE, interpolation=cv2.INTER_CUBIC)
+                        if image.shape[1::-1] != _SIZE else image for image in read(folder, stem))
         rng = np.random.default_rng(zlib.crc32(f'{stem} {mean_px}'.encode()))
-        size = aligned.shape[1], aligned.shape[0]
-        deformation = random_deformation(size, mean_px * rng.uniform(0.5, 1.5), elastic, rng)
-        truth = dense_map(deformation)
+        deformation = random_deformation(_SIZE, mean_px * rng.uniform(0.5, 1.5), _ELASTIC, rng)
         thermal = aligned if mean_px == 0 else deform(aligned, deformation)
-        yield Case(stem, rgb, thermal, truth, _inside(truth, size))
+        yield _case(stem, rgb, thermal, dense_map(deformation), deformation)
 
 
 def raw_cases(folder: Path, count: int) -> Iterator[Case]:
     """Pairs of a real uncalibrated rig with the homographies of `truth.json`."""
     table = json.loads((folder / 'truth.json').read_text(encoding='utf-8'))
-    for stem in stems(folder, count):
+    for stem in stems(folder, 'roadscene', count):
         rgb, thermal = read(folder, stem)
         entry = table[stem]
         size = rgb.shape[1], rgb.shape[0]
         to_crop = Deformation.stretch(size, tuple(entry['crop_wh'])).homography
         homography = np.array(entry['H_crop_to_raw']) @ to_crop
-        thermal_size = thermal.shape[1], thermal.shape[0]
-        truth = dense_map(Deformation(size, thermal_size, homography))
-        yield Case(stem, rgb, thermal, truth, _inside(truth, thermal_size))
+        true = Deformation(size, (thermal.shape[1], thermal.shape[0]), homography)
+        yield replace(_case(stem, rgb, thermal, dense_map(true), true), homography=true.homography)
 
 
-def _inside(field: Array, size: tuple[int, int]) -> Array:
-    return np.asarray(((field >= 0) & (field <= np.array(size) - 1.0)).all(axis=2))
+def simulated_cases(count: int, calibrated: bool) -> Iterator[Case]:
+    """Pairs of simulated rigs: baseline 10 cm, lenses, other mounts and fields of view each time.
+
+    Args:
+        count: pairs; 0 for two of each of STREETS streets.
+        calibrated: start from the calibration at the default working distance, else from nothing.
+    """
+    total = count or STREETS * len(_INSTANTS_S)
+    for index in range(total):
+        street, instant = divmod(index, len(_INSTANTS_S))
+        case, guess = _rendered(UNSEEN_SEED + street, _INSTANTS_S[instant])
+        yield replace(case, initial=guess) if calibrated else case
+
+
+@cache
+def _rendered(seed: int, t: float) -> tuple[Case, Deformation]:
+    """A pair that starts from nothing, and the first guess that its calibration gives."""
+    rig = _rig(seed)
+    thermal = ThermalNormaliser(ThermalParameters()).apply(rig.render_thermal(t), 0)
+    guess = calibrated_deformation(
+        Calibration(rig.rgb_camera, rig.thermal_camera, rig.thermal_from_rgb),
+        rig.config.rgb_size, rig.config.thermal_size,
+        RegistrationParameters().working_distance_m)
+    case = _case(f'{rig.config.lighting} {seed} {t:g} s', rig.render_rgb(t), thermal,
+                 rig.true_map(t), guess)
+    return replace(case, objects=objects(rig, t)), guess
+
+
+@cache
+def _rig(seed: int) -> SimulatedRig:
+    rng = np.random.default_rng(seed)
+    turn = rng.normal(0, 1.0, 3)
+    return SimulatedRig(RigConfig(
+        seed=seed, lighting=LIGHTINGS[seed % len(LIGHTINGS)], baseline_m=0.10,
+        thermal_fov_deg=float(rng.uniform(45, 60)),
+        thermal_rotation_deg=(float(turn[0]), float(turn[1]), float(turn[2]))))
+
+
+def _case(name: str, rgb: Array, thermal: Array, truth: Array, like: Deformation) -> Case:
+    """Make a case that starts from nothing; a deformation near the true one gives the scale."""
+    size = thermal.shape[1], thermal.shape[0]
+    with np.errstate(invalid='ignore'):
+        valid = ((truth >= 0) & (truth <= np.array(size) - 1.0)).all(axis=2)
+    return Case(
+        name, rgb, thermal, Deformation.stretch((rgb.shape[1], rgb.shape[0]), size), truth, valid,
+        thermal_scale(like) * rgb.shape[1] / REFERENCE_WIDTH)

@@ -24,7 +24,7 @@ from ivif_ros.errors import ImageError
 from ivif_ros.health import CameraHealth, HealthState
 from ivif_ros.parameters import Parameters
 from ivif_ros.registration import Calibration, DeformationTracker, load_calibration
-from ivif_ros.registration.refine import refine
+from ivif_ros.registration.estimate import default_estimator
 from ivif_ros.thermal import FreezeDetector, ThermalNormaliser
 from ivif_ros.types import (
     Array,
@@ -92,6 +92,7 @@ class Pipeline:
     Raises:
         CalibrationError: the calibration file is missing or wrong.
         ParameterError: unknown fusion method or device.
+        WeightsError: the weights of the registration network are missing or damaged.
     """
 
     def __init__(self, params: Parameters, *, live: bool = False,
@@ -109,16 +110,19 @@ class Pipeline:
         self._freeze = FreezeDetector(params.thermal)
         self._health = CameraHealth(params.health)
         self._background = ThreadPoolExecutor(1, 'registration') if live else None
-        self._tracker = DeformationTracker(
-            params.registration, self._stored, executor=self._background, counters=self.counters)
         self._cameras: tuple[CameraModel | None, CameraModel | None] = None, None
         self._extrinsics: Array | None = None
         self._engine: FusionEngine = FusionEngine(params.fusion)
+        self._estimator = default_estimator(self._engine.device)
+        self._tracker = DeformationTracker(
+            params.registration, self._stored, estimator=self._estimator,
+            executor=self._background, counters=self.counters)
         self._warper: Warper = Warper(self._engine.device)
         self._detector: Detector | None = None
         self._rgb_size: Size | None = None
         self._fused_ns: int | None = None
         self._detection_period = DetectionPeriod()
+        self._still_problem: str | None = None
 
     @property
     def params(self) -> Parameters:
@@ -127,8 +131,8 @@ class Pipeline:
 
     @property
     def registration_problem(self) -> str:
-        """Why the deformation is not freshly estimated, empty where it is; any thread may ask."""
-        return self._tracker.reason
+        """What is wrong with the registration, empty where nothing is; any thread may ask."""
+        return self._tracker.reason if self._still_problem is None else self._still_problem
 
     @property
     def detector(self) -> Detector | None:
@@ -252,6 +256,7 @@ class Pipeline:
         thermal_u8: Array | None = None
         freeze = None
         unusable = ''
+        self._still_problem = None
         with _timed(latency, 'thermal'):
             if thermal is not None:
                 try:
@@ -365,8 +370,12 @@ class Pipeline:
         with _timed(latency, 'registration'):
             self._tracker.recalibrate()
             deformation = self._tracker.current(rgb.stamp_ns, rgb.size, thermal.size)
-            if self._params.registration.mode == 'refine' and health.mode is Mode.FUSED:
-                refinement = refine(rgb.image, thermal_u8, deformation)
+            self._still_problem = health.reason
+            if self._params.registration.mode != 'refine':
+                self._still_problem = f"registration.mode is '{self._params.registration.mode}'"
+            elif health.mode is Mode.FUSED:
+                refinement = self._estimator(rgb.image, thermal_u8, deformation)
+                self._still_problem = refinement.reason
                 if refinement.accepted:
                     deformation = refinement.deformation
         pair = FramePair(rgb, thermal, thermal.stamp_ns - rgb.stamp_ns)

@@ -31,6 +31,15 @@ Sensor = Literal['rgb', 'thermal']
 """Which of the two cameras."""
 
 
+ASPECT_TOLERANCE = 0.01
+"""Relative difference of aspect ratio up to which another size means a resized image (REP-104)."""
+
+
+def same_aspect(one: Size, other: Size) -> bool:
+    """True where two sizes can be the same image, resized."""
+    return abs(one[0] * other[1] / (one[1] * other[0]) - 1) <= ASPECT_TOLERANCE
+
+
 class Mode(IntEnum):
     """What a result was made of; values equal the constants of ivif_ros/msg/Status."""
 
@@ -173,6 +182,23 @@ def check_image(image: Array, name: str) -> None:
         raise ImageError(f'{name} has dtype {dtype}, expected one of {allowed}', 'bad_dtype')
 
 
+@dataclass(frozen=True)
+class ThermalOffset:
+    """What must be added to thermal stamps so that they agree with RGB stamps.
+
+    A thermal camera whose stamps come 80 ms late has an offset of -80 ms.
+
+    Attributes:
+        in_use_ms: what pairing added to thermal stamps, less what it added to RGB stamps.
+        estimate_ms: what `sync.thermal_offset_ms` should be, from motion; NaN where unknown.
+        std_ms: standard deviation of the error of the estimate; NaN where unknown.
+    """
+
+    in_use_ms: float = 0.0
+    estimate_ms: float = float('nan')
+    std_ms: float = float('nan')
+
+
 @dataclass(frozen=True, eq=False)
 class FramePair:
     """What the cameras saw at (nearly) the same time; one of the two may be missing.
@@ -183,12 +209,14 @@ class FramePair:
         skew_ns: thermal minus RGB stamp in nanoseconds, after the configured offsets; 0 where one
             is missing.
         held: True where the thermal frame has served an earlier RGB frame already.
+        offset: how the clocks of the cameras were brought together for this pair.
     """
 
     rgb: Frame | None
     thermal: Frame | None
     skew_ns: int = 0
     held: bool = False
+    offset: ThermalOffset = ThermalOffset()
 
     def __post_init__(self) -> None:
         """A pair without any frame is a defect of the caller."""
@@ -225,6 +253,8 @@ class Deformation:
         confidence: 0 (no trust) to 1.
         residual_px: expected remaining error in RGB pixels; NaN where unknown.
         source: where it came from.
+        confidence_map: (rows, columns) float32, trust in each place from 0 to 1, or None where
+            only that of the whole is known. Its nodes stand like those of a grid of its shape.
     """
 
     rgb_size: Size
@@ -234,6 +264,7 @@ class Deformation:
     confidence: float = 0.0
     residual_px: float = float('nan')
     source: DeformationSource = DeformationSource.NONE
+    confidence_map: Array | None = None
 
     def __post_init__(self) -> None:
         """Check shapes and freeze the arrays.
@@ -241,7 +272,7 @@ class Deformation:
         Raises:
             CalibrationError: wrong shape, not finite, singular, or confidence outside 0 to 1.
         """
-        homography = np.array(self.homography, np.float64)
+        homography = _frozen(self.homography, np.float64)
         if homography.shape != (3, 3) or not np.isfinite(homography).all():
             raise CalibrationError(
                 f'homography has shape {homography.shape} or is not finite, expected 3x3 numbers')
@@ -249,17 +280,24 @@ class Deformation:
             raise CalibrationError('homography is singular: it maps the image onto a line')
         if not 0.0 <= self.confidence <= 1.0:
             raise CalibrationError(f'confidence is {self.confidence}, expected 0 to 1')
-        homography.setflags(write=False)
         object.__setattr__(self, 'homography', homography)
         if self.grid is not None:
-            grid = np.array(self.grid, np.float32)
+            grid = _frozen(self.grid, np.float32)
             if grid.ndim != 3 or grid.shape[2] != 2 or min(grid.shape[:2]) < 2:
                 raise CalibrationError(
                     f'displacement grid has shape {grid.shape}, expected (>=2, >=2, 2)')
             if not np.isfinite(grid).all():
                 raise CalibrationError('displacement grid is not finite')
-            grid.setflags(write=False)
             object.__setattr__(self, 'grid', grid)
+        if self.confidence_map is not None:
+            trust = _frozen(self.confidence_map, np.float32)
+            if trust.ndim != 2 or min(trust.shape) < 2:
+                raise CalibrationError(
+                    f'confidence map has shape {trust.shape}, expected (>=2, >=2)')
+            if not (trust.min() >= 0.0 and trust.max() <= 1.0):
+                raise CalibrationError(
+                    f'confidence map holds {trust.min()} to {trust.max()}, expected 0 to 1')
+            object.__setattr__(self, 'confidence_map', trust)
 
     @classmethod
     def stretch(cls, rgb_size: Size, thermal_size: Size) -> Deformation:
@@ -267,6 +305,16 @@ class Deformation:
         sx, sy = thermal_size[0] / rgb_size[0], thermal_size[1] / rgb_size[1]
         homography = np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1]])
         return cls(rgb_size, thermal_size, homography)
+
+
+def _frozen(values: Array, dtype: npt.DTypeLike) -> Array:
+    """A copy that cannot be written; an array that is one already keeps its identity."""
+    if (isinstance(values, np.ndarray) and values.dtype == dtype and values.flags.owndata
+            and not values.flags.writeable):
+        return values
+    copy = np.array(values, dtype)
+    copy.setflags(write=False)
+    return copy
 
 
 @dataclass(frozen=True, eq=False)

@@ -105,7 +105,7 @@ class ResultWriter:
             OutputError: it cannot be written.
         """
         writer, factory = self._writer, self._factory
-        origin = self._origin = self._origins.of(result.pair, self._params.sync)
+        origin = self._origin = self._origins.of(result.pair)
         stamp_ns, frame_id = origin.stamp_ns, origin.frame_id
         height, width = result.fused.shape[:2]
         camera = camera_for(origin.camera, (width, height))

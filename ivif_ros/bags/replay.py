@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ivif_ros.bags.outputs import Compression, ResultWriter
-from ivif_ros.bags.summary import RunStatistics, RunSummary
+from ivif_ros.bags.pairs import paired
+from ivif_ros.bags.summary import RunStatistics, RunSummary, TimeOffset
 from ivif_ros.bags.truth import end_point_error
 from ivif_ros.bags.writer import BagWriter
 from ivif_ros.counters import is_loss
@@ -17,7 +18,7 @@ from ivif_ros.errors import ImageError
 from ivif_ros.frame_source import FrameSource
 from ivif_ros.parameters import Parameters
 from ivif_ros.registration import dense_map
-from ivif_ros.sync import PairMatcher
+from ivif_ros.sync import Synchroniser
 from ivif_ros.types import FramePair, FusionResult
 
 if TYPE_CHECKING:
@@ -56,20 +57,16 @@ def replay(source: FrameSource, writer: BagWriter | None, pipeline: Pipeline, pa
     """
     run = _Run(source, writer, pipeline, params, compression, on_result)
     length_ns = source.duration_ns()
-    first_ns: int | None = None
-    now_ns = 0
-    for sensor, frame in source.frames():
-        now_ns = frame.received_ns
-        if first_ns is None:
-            first_ns = now_ns
-        run.end_waits(now_ns)
-        for pair in run.matcher.add(sensor, frame):
-            run.process(pair, now_ns)
+    times: list[int] = []
+
+    def on_frame(now_ns: int) -> None:
+        times[1:] = [now_ns] if times else [now_ns, now_ns]
         if progress is not None:
-            progress(now_ns - first_ns, length_ns, run.statistics.pairs)
-    for pair in run.matcher.flush():
+            progress(now_ns - times[0], length_ns, run.statistics.pairs)
+
+    for pair, now_ns in paired(source, run.matcher, on_frame):
         run.process(pair, now_ns)
-    return run.summary(0 if first_ns is None else now_ns - first_ns)
+    return run.summary(times[1] - times[0] if times else 0)
 
 
 class _Run:
@@ -79,7 +76,7 @@ class _Run:
                  params: Parameters, compression: Compression,
                  on_result: Callable[[FusionResult], None] | None) -> None:
         self.statistics = RunStatistics()
-        self.matcher = PairMatcher(params.sync, pipeline.counters)
+        self.matcher = Synchroniser(params.sync, pipeline.counters)
         self._source = source
         self._pipeline = pipeline
         self._outputs = None if writer is None else ResultWriter(
@@ -89,15 +86,6 @@ class _Run:
         self._start = time.perf_counter()
         self._before = self._counts()
         pipeline.reset()
-
-    def end_waits(self, now_ns: int) -> None:
-        """Process what became due before the next frame, at the moment when it became due."""
-        while (deadline := self.matcher.next_deadline_ns()) is not None and deadline < now_ns:
-            pairs = self.matcher.poll(deadline)
-            for pair in pairs:
-                self.process(pair, deadline)
-            if not pairs:
-                return
 
     def process(self, pair: FramePair, now_ns: int) -> None:
         """Fuse one pair and write the result."""
@@ -130,7 +118,8 @@ class _Run:
         """Sum up."""
         return self.statistics.summary(
             dropped=self._counted(), seconds=time.perf_counter() - self._start,
-            stream_seconds=stream_ns / 1e9)
+            stream_seconds=stream_ns / 1e9,
+            time_offset=TimeOffset.of(self.matcher.offset, self.matcher.estimate))
 
     def _compare(self, result: FusionResult) -> None:
         """Measure the registration where the source knows the truth."""

@@ -12,10 +12,35 @@ import numpy as np
 
 from ivif_ros.bags.truth import RegistrationError
 from ivif_ros.counters import is_loss
-from ivif_ros.types import Mode
+from ivif_ros.sync import OffsetEstimate
+from ivif_ros.types import Mode, ThermalOffset
 
 Percentiles = dict[str, float]
 """`p50` and `p99` of some values; empty where there was none."""
+
+
+@dataclass(frozen=True)
+class TimeOffset:
+    """How far apart the clocks of the cameras were found to be, at the end of a run.
+
+    Attributes:
+        in_use_ms: added to thermal stamps for pairing, less what was added to RGB stamps.
+        estimate_ms: what `sync.thermal_offset_ms` should be; None where that is unknown.
+        std_ms: standard deviation of the estimate; None where there is none.
+        reason: why there is no estimate; empty where there is one.
+    """
+
+    in_use_ms: float
+    estimate_ms: float | None
+    std_ms: float | None
+    reason: str
+
+    @classmethod
+    def of(cls, offset: ThermalOffset, estimate: OffsetEstimate) -> TimeOffset:
+        """Take what a Synchroniser says."""
+        if not estimate.known:
+            return cls(offset.in_use_ms, None, None, estimate.reason)
+        return cls(offset.in_use_ms, estimate.offset_ms, estimate.std_ms, '')
 
 
 @dataclass(frozen=True)
@@ -36,6 +61,7 @@ class RunSummary:
         stream_seconds: time of the stream from the first to the last frame.
         registration_error: number of `pairs`, `mean` and `median` end-point error in `thermal_px`
             and in `rgb_px`; None where the truth is not known.
+        time_offset: offset between the clocks; None where nobody looked for it.
     """
 
     pairs_in: int
@@ -50,6 +76,7 @@ class RunSummary:
     seconds: float
     stream_seconds: float
     registration_error: dict[str, Any] | None
+    time_offset: TimeOffset | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return a copy that JSON can hold."""
@@ -93,14 +120,15 @@ class RunStatistics:
         """Add the registration error of one pair."""
         self._errors.append(error)
 
-    def summary(self, *, dropped: Mapping[str, int], seconds: float,
-                stream_seconds: float) -> RunSummary:
+    def summary(self, *, dropped: Mapping[str, int], seconds: float, stream_seconds: float,
+                time_offset: TimeOffset | None = None) -> RunSummary:
         """Sum up.
 
         Args:
             dropped: everything that was counted, by reason; losses and events are told apart here.
             seconds: time that the run took.
             stream_seconds: time of the stream from the first to the last frame.
+            time_offset: offset between the clocks, where somebody looked for it.
         """
         counted = {name: count for name, count in sorted(dropped.items()) if count}
         return RunSummary(
@@ -117,6 +145,7 @@ class RunStatistics:
             seconds=seconds,
             stream_seconds=stream_seconds,
             registration_error=self._registration_error(),
+            time_offset=time_offset,
         )
 
     def _registration_error(self) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ COMMANDS = {
     'up': ('up', 'start the node that fuses two topics'),
     'fuse': ('fuse', 'fuse pairs of images'),
     'register': ('register', 'lay thermal images on RGB images'),
+    'calibrate': ('calibrate', 'find how the cameras of a rig stand to each other'),
     'replay': ('replay', 'fuse a recording, offline and as often as you like the same'),
     'sim': ('sim', 'record the simulated rig'),
     'export': ('export', 'write a fusion network to an ONNX or TorchScript file'),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ivif_ros.cli.console import table
 
 if TYPE_CHECKING:
-    from ivif_ros.bags.summary import RunSummary
+    from ivif_ros.bags.summary import RunSummary, TimeOffset
 
 
 INPUTS = ('rgb.', 'thermal.', 'pair.')
@@ -32,9 +32,20 @@ def print_summary(summary: RunSummary, title: str) -> None:
     table('milliseconds', ('', 'median', '99 %'), [
         (name.replace('_', ' '), f"{values['p50']:.2f}", f"{values['p99']:.2f}")
         for name, values in spread.items() if values])
+    if summary.time_offset is not None:
+        print(f'time offset: {offset_words(summary.time_offset)}')
     if summary.registration_error is not None:
         error = dict(summary.registration_error)
         pairs = error.pop('pairs')
         table(f'registration error over {pairs} pairs', ('pixels of', 'median', 'mean'), [
             (unit.removesuffix('_px'), f"{values['median']:.2f}", f"{values['mean']:.2f}")
             for unit, values in error.items()])
+
+
+def offset_words(offset: TimeOffset) -> str:
+    """What was found about the clocks, in one line."""
+    in_use = f'{offset.in_use_ms:+.1f} ms in use'
+    if offset.estimate_ms is None:
+        return f'{in_use}; no estimate: {offset.reason}'
+    return (f'{in_use}; sync.thermal_offset_ms should be {offset.estimate_ms:+.1f} ms '
+            f'(standard deviation {offset.std_ms:.1f} ms)')

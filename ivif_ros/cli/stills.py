@@ -17,10 +17,9 @@ from ivif_ros.cli.files import write_file
 from ivif_ros.errors import ImageError, IvifError, OutputError, SourceError
 from ivif_ros.image_file import STILL_SUFFIXES
 from ivif_ros.pipeline import Pipeline
-from ivif_ros.ros.intrinsics import same_aspect
 from ivif_ros.sources.folder import FRAME_IDS, FilePair
 from ivif_ros.sources.images import read_image
-from ivif_ros.types import Array, Frame, FusionResult
+from ivif_ros.types import Array, Frame, FusionResult, same_aspect
 
 NAMED_AT_MOST = 5
 """Unmatched files that a warning names."""
@@ -127,18 +126,19 @@ def check_proportions(rgb: Frame, thermal: Frame) -> None:
             'registered', 'bad_proportions')
 
 
-def write_picture(path: Path, image: Array, inputs: FilePair) -> None:
+def write_picture(path: Path, image: Array, inputs: FilePair | None = None) -> None:
     """Write an image in the format that its suffix names.
 
     Args:
         path: file to write.
         image: (H, W, 3) or (H, W) uint8.
-        inputs: files that must not be overwritten.
+        inputs: files that must not be overwritten; None where it was made of a whole recording.
 
     Raises:
         OutputError: it is one of the inputs, the suffix is unknown, or it cannot be written.
     """
-    if any(path.exists() and path.samefile(file) for file in (inputs.rgb, inputs.thermal)):
+    if inputs is not None and path.exists() and any(
+            path.samefile(file) for file in (inputs.rgb, inputs.thermal)):
         raise OutputError(f"output '{path}' would overwrite an input, choose another --out")
     try:
         encoded, data = cv2.imencode(path.suffix, image)

@@ -1,30 +1,30 @@
 # Copyright 2026 ivif_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Files with the weights of fusion networks.
+"""Weights of fusion networks: those of the package, and those of other files.
 
-A file holds a dictionary of plain values and tensors, `{'format': 1, 'network': name, 'config':
-keyword arguments, 'state': state_dict, 'training': how it was made}`. It is read with PyTorch's
-`weights_only`, which runs no code from the file.
+The files are described in `ivif_ros.weights_file`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import pickle
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ivif_ros.errors import OutputError, ParameterError
+from ivif_ros.errors import ParameterError
 from ivif_ros.fusion.networks import NETWORKS, VARIANTS, build
+from ivif_ros.weights_file import WeightsKind
 
 if TYPE_CHECKING:
     from torch import nn
 
-FORMAT = 1
 FOLDER = Path(__file__).with_name('weights')
 """Where the weights that come with the package are: <name>.pt."""
+
+_KIND = WeightsKind(
+    'fusion method', 'ivif_ros.training.fusion', error=ParameterError,
+    if_missing='correct the path or leave fusion.weights empty for the weights of the package',
+    if_other='Other networks are used by fusion.method onnx:FILE or torchscript:FILE')
 
 
 def shipped_path(name: str) -> Path:
@@ -37,62 +37,29 @@ def shipped_names() -> list[str]:
     return [name for name in (*NETWORKS, *VARIANTS) if shipped_path(name).is_file()]
 
 
-def save_weights(path: str | os.PathLike[str], network_name: str, config: Mapping[str, Any],
-                 module: nn.Module, training: Mapping[str, Any]) -> None:
-    """Write the weights of a network, completely or not at all.
-
-    Args:
-        path: file, `.pt` by custom.
-        network_name: a name of `ivif_ros.fusion.networks.NETWORKS`.
-        config: keyword arguments that make the network again.
-        module: the network; its weights are stored in the type that they have.
-        training: plain values that say how it was made (command, steps, seed, metrics).
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    import torch
-
-    path = Path(path)
-    state = {key: value.detach().cpu() for key, value in module.state_dict().items()}
-    content = {'format': FORMAT, 'network': network_name, 'config': dict(config), 'state': state,
-               'training': dict(training)}
-    part = path.with_name(path.name + '.part')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(content, part)
-        os.replace(part, path)
-    except (OSError, RuntimeError) as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise OutputError(f"weights '{path}' cannot be written: {error}") from error
-
-
 def read_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a weights file without making the network.
 
     Raises:
         ParameterError: missing or unreadable file, or one of another kind.
     """
-    import torch
+    return _KIND.read(path)
 
-    if not Path(path).is_file():
-        raise ParameterError(f"weights file '{path}' does not exist; correct the path or leave "
-                             'fusion.weights empty for the weights of the package')
-    try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).partition('\n')[0]
-        raise ParameterError(
-            f"weights file '{path}' is damaged or of another kind ({reason}); expected a file "
-            'that ivif_ros.training.fusion wrote: copy it again') from error
-    if not isinstance(content, dict) or content.get('format') != FORMAT or not {
-            'network', 'config', 'state'} <= content.keys():
-        raise ParameterError(
-            f"weights file '{path}' is not a weights file of ivif_ros (format {FORMAT}); expected "
-            'a file that ivif_ros.training.fusion wrote. Other networks are used by '
-            'fusion.method onnx:FILE or torchscript:FILE')
-    return content
+
+def restore(network: nn.Module, name: str, path: str | os.PathLike[str]) -> None:
+    """Load the weights of a file into a network, in place.
+
+    Args:
+        network: the network.
+        name: its name in `ivif_ros.fusion.networks.NETWORKS`.
+        path: weights file.
+
+    Raises:
+        ParameterError: a file that is missing, damaged or of another network.
+    """
+    content = _KIND.read(path)
+    _KIND.check_network(content, path, name)
+    _KIND.restore(network, content, path, name)
 
 
 def load_network(name: str, path: str | os.PathLike[str] = '') -> nn.Module:
@@ -114,17 +81,8 @@ def load_network(name: str, path: str | os.PathLike[str] = '') -> nn.Module:
             f"this installation has no weights for fusion method '{name}': name a file by "
             f'fusion.weights, or train them (python -m ivif_ros.training.fusion {base} --help)')
     path = path or shipped_path(name)
-    content = read_weights(path)
-    if content['network'] != base:
-        raise ParameterError(
-            f"weights file '{path}' belongs to fusion method '{content['network']}', expected "
-            f"'{base}'; choose that method or another file")
+    content = _KIND.read(path)
+    _KIND.check_network(content, path, base)
     network = build(base, **{**content['config'], **changes})
-    try:
-        network.load_state_dict(content['state'])
-    except RuntimeError as error:
-        reason = ' '.join(str(error).split())[:200]
-        raise ParameterError(
-            f"weights file '{path}' does not fit fusion method '{name}' of this version ({reason});"
-            ' train it again') from error
+    _KIND.restore(network, content, path, name)
     return network.float().eval()

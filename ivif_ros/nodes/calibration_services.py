@@ -12,6 +12,7 @@ from std_srvs.srv import Trigger
 from ivif_ros.errors import IvifError
 from ivif_ros.nodes.base import BaseNode
 from ivif_ros.registration import Calibration, save_calibration
+from ivif_ros.registration.rig_words import rig_view
 
 
 class CalibrationServices:
@@ -30,6 +31,7 @@ class CalibrationServices:
         self._node = node
         self._recalibrate = recalibrate
         self._estimated = estimated
+        self._accepted_before = 0
         self._services = [
             node.create_service(Trigger, '~/recalibrate', self._serve(self._on_recalibrate)),
             node.create_service(Trigger, '~/save_calibration', self._serve(self._on_save))]
@@ -56,9 +58,22 @@ class CalibrationServices:
 
     def _on_recalibrate(self) -> str:
         self._recalibrate()
+        self._accepted_before = self._accepted()
         return 'estimates forgotten, starting again from the calibration'
 
     def _on_save(self) -> str:
         path = Path(self._node.node_params.calibration_output).expanduser().absolute()
-        save_calibration(path, self._estimated())
-        return f'written to {path}'
+        calibration = self._estimated()
+        save_calibration(path, calibration)
+        measured = calibration.deformation
+        if measured is None:
+            return f'written to {path}'
+        # The counters start from zero when the node is activated anew.
+        count = self._accepted()
+        pairs = count - self._accepted_before if count >= self._accepted_before else count
+        return (f'written to {path}: {pairs} pairs of images agree, expected error '
+                f'{measured.residual_px:.1f} px, confidence {measured.confidence:.2f}; '
+                f'{rig_view(measured)}')
+
+    def _accepted(self) -> int:
+        return self._node.counters.snapshot().get('registration.accepted', 0)

@@ -50,7 +50,8 @@ class DeformationInput:
         content = (message.rgb_width, message.rgb_height, message.thermal_width,
                    message.thermal_height, message.homography.tobytes(), message.grid_width,
                    message.grid_height, message.displacement.tobytes(), message.source,
-                   message.confidence, message.residual)
+                   message.confidence, message.residual, message.confidence_width,
+                   message.confidence_height, message.confidence_map.tobytes())
         if self._newest is None or content != self._content:
             # An equal one keeps its identity, by which maps made of it are found again.
             self._newest, self._content = deformation_from_message(message), content

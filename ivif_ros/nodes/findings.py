@@ -12,24 +12,52 @@ from ivif_ros.nodes.inputs import SILENT_S, counts
 from ivif_ros.nodes.monitor import RateMonitor
 from ivif_ros.parameters import RegistrationParameters
 from ivif_ros.ros.diagnostics import Finding, Level
+from ivif_ros.sync import Synchroniser
 from ivif_ros.types import DeformationSource, Mode, Outcome
 
+OFFSET_MS = 10.0
+"""Errors of the time offset that nobody needs to hear of."""
 
-def sync_finding(rate: RateMonitor, dropped: Mapping[str, int]) -> Finding:
+
+def sync_finding(rate: RateMonitor, dropped: Mapping[str, int],
+                 synchroniser: Synchroniser | None) -> Finding:
     """State of the pairing.
 
     Args:
         rate: ticked with each pair.
         dropped: all counters of the node.
+        synchroniser: knows the offset between the clocks; None while the node is inactive.
     """
     age = rate.age()
     values: dict[str, object] = {
         'rate [Hz]': rate.rate(), 'age [s]': 'never' if age is None else age, **dropped}
+    problem = ''
+    if synchroniser is not None:
+        problem = _offset_problem(synchroniser, values)
     if age is None:
         return Finding(Level.STALE, 'no pair yet', values)
     if age > SILENT_S:
         return Finding(Level.ERROR, f'no pair for {age:.1f} s', values)
+    if problem:
+        return Finding(Level.WARN, problem, values)
     return Finding(Level.OK, 'pairing', values)
+
+
+def _offset_problem(synchroniser: Synchroniser, values: dict[str, object]) -> str:
+    """Say what is wrong with the offset in use, if anything; figures go into `values`."""
+    in_use, estimate = synchroniser.in_use_ms, synchroniser.estimate
+    values['thermal offset in use [ms]'] = in_use
+    if not estimate.known:
+        values['thermal offset estimate [ms]'] = f'unknown: {estimate.reason}'
+        return ''
+    values['thermal offset estimate [ms]'] = estimate.offset_ms
+    values['thermal offset std [ms]'] = estimate.std_ms
+    off = estimate.offset_ms - in_use
+    if abs(off) < max(OFFSET_MS, 3 * estimate.std_ms):
+        return ''
+    return (f"thermal stamps are {abs(off):.0f} ms too {'late' if off < 0 else 'early'}: set "
+            f'sync.thermal_offset_ms to {estimate.offset_ms:.0f}, or sync.offset_estimation to '
+            'apply')
 
 
 def registration_finding(
@@ -39,7 +67,7 @@ def registration_finding(
     Args:
         result: newest result, or None.
         params: mode and least confidence.
-        problem: why the deformation is not freshly estimated; empty where it is.
+        problem: what is wrong with the registration; empty where nothing is.
     """
     if result is None or result.deformation is None:
         return Finding(Level.STALE, 'no thermal image yet')
@@ -58,6 +86,8 @@ def registration_finding(
                        values)
     if found.source is DeformationSource.ESTIMATED and found.confidence < params.min_confidence:
         return Finding(Level.WARN, 'confidence is low', values)
+    if found.source is DeformationSource.ESTIMATED and problem:
+        return Finding(Level.WARN, problem, values)
     return Finding(Level.OK, f'{found.source.name.lower()} deformation in use', values)
 
 

@@ -43,7 +43,8 @@ class FusionNode(PipelineNode):
         """Partners carry the same stamp, in the clock of the RGB camera."""
         return dataclasses.replace(
             params.sync, pairing='match', tolerance_ms=0.0, rgb_offset_ms=0.0,
-            thermal_offset_ms=0.0, max_wait_ms=params.sync.max_wait_ms + REGISTRATION_MS)
+            thermal_offset_ms=0.0, offset_estimation='off',
+            max_wait_ms=params.sync.max_wait_ms + REGISTRATION_MS)
 
     def load(self, params: Parameters) -> Pipeline:
         """Load the pipeline without calibration, which is for the registration node."""
@@ -75,7 +76,7 @@ class FusionNode(PipelineNode):
         deformation = self._deformations.of(pair.stamp_ns) if pair.thermal is not None else None
         result = pipeline.fuse(
             pipeline.take_registered(pair, deformation), contribution=self._fused.weight_wanted)
-        origin = self.origins.of(pair, self.sync_params(self.params))
+        origin = self.origins.of(pair)
         done_ns = time.monotonic_ns()
         self._fused.publish(result, origin, self.params.output.jpeg_quality)
         self.record(result, origin, start_ns, done_ns)

@@ -80,10 +80,11 @@ class IvifNode(RegisteringNode):
         start_ns = time.monotonic_ns()
         pipeline = self.pipeline
         result = pipeline.process(pair, contribution=self._fused.weight_wanted)
-        origin = self.origins.of(pair, pipeline.params.sync)
+        origin = self.origins.of(pair)
         done_ns = time.monotonic_ns()
         self._fused.publish(result, origin, self.params.output.jpeg_quality)
-        self.publish_registered(result.thermal_registered, result.deformation, origin)
+        self.publish_registered(
+            pair, result.thermal_registered, result.deformation, origin)
         if self._detection is not None:
             self._detection.offer(result.fused, origin, result.deformation)
         self.record(result, origin, start_ns, done_ns)

@@ -11,8 +11,7 @@ from rclpy.clock import Clock, ClockType
 
 from ivif_ros.nodes.base import BaseNode
 from ivif_ros.parameters import SyncParameters
-from ivif_ros.ros.message_filters_matcher import MessageFiltersMatcher
-from ivif_ros.sync import PairMatcher
+from ivif_ros.sync import Synchroniser
 from ivif_ros.types import Frame, FramePair, Sensor
 
 FAR_S = 3600.0
@@ -25,13 +24,16 @@ class Pairing:
         node: node in whose executor the timer runs.
         matcher: pairs the frames.
         deliver: takes each pair in the executor's thread.
+
+    Attributes:
+        matcher: pairs the frames, and knows the offset between the clocks.
     """
 
-    def __init__(self, node: BaseNode, matcher: PairMatcher | MessageFiltersMatcher,
+    def __init__(self, node: BaseNode, matcher: Synchroniser,
                  deliver: Callable[[FramePair], None]) -> None:
         """Create the timer; it rests until a frame waits."""
         self._node = node
-        self._matcher = matcher
+        self.matcher = matcher
         self._deliver = deliver
         self._deadline_ns: int | None = None
         # Steady, as Frame.received_ns is: the wait goes on while a simulation is paused.
@@ -42,26 +44,27 @@ class Pairing:
 
     def add(self, sensor: Sensor, frame: Frame) -> None:
         """Take a frame of a camera."""
-        self._send(self._matcher.add(sensor, frame))
+        self._send(self.matcher.add(sensor, frame))
+        self._send(self.matcher.observe(sensor, frame))
 
     def set_parameters(self, params: SyncParameters) -> None:
         """Pair by new rules from now on."""
-        self._send(self._matcher.set_parameters(params))
+        self._send(self.matcher.set_parameters(params))
 
     def close(self) -> None:
         """Forget the frames that wait."""
         self._node.destroy_timer(self._timer)
-        self._matcher.reset()
+        self.matcher.reset()
 
     def _on_timer(self) -> None:
         self._timer.cancel()
         self._deadline_ns = None
-        self._send(self._matcher.poll(time.monotonic_ns()))
+        self._send(self.matcher.poll(time.monotonic_ns()))
 
     def _send(self, pairs: Iterable[FramePair]) -> None:
         for pair in pairs:
             self._deliver(pair)
-        deadline = self._matcher.next_deadline_ns()
+        deadline = self.matcher.next_deadline_ns()
         if deadline == self._deadline_ns:
             return
         self._deadline_ns = deadline

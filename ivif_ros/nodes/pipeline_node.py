@@ -9,6 +9,7 @@ from typing import Any
 
 from ivif_ros.errors import ParameterError
 from ivif_ros.nodes.calibration_services import CalibrationServices
+from ivif_ros.nodes.debug_output import RegistrationDebugOutput
 from ivif_ros.nodes.findings import fusion_finding, registration_finding
 from ivif_ros.nodes.monitor import RateMonitor
 from ivif_ros.nodes.outputs import DeformationOutput, ImageOutput, StatusOutput
@@ -18,7 +19,7 @@ from ivif_ros.parameters import Parameters
 from ivif_ros.pipeline import Pipeline
 from ivif_ros.ros.diagnostics import Diagnostics, Finding
 from ivif_ros.ros.stamping import Origin, OriginTracker
-from ivif_ros.types import Array, Deformation, Outcome
+from ivif_ros.types import Array, Deformation, FramePair, Outcome
 
 WARM_UP_SIZE = 640, 480
 
@@ -107,6 +108,7 @@ class RegisteringNode(PipelineNode):
         super().__init__(name, **options)
         self._calibration_services: CalibrationServices | None = None
         self._tf: TfWatch | None = None
+        self._debug: RegistrationDebugOutput | None = None
 
     def open_outputs(self, params: Parameters, diagnostics: Diagnostics) -> None:
         """Open the registered image, the deformation, the status and the services."""
@@ -114,12 +116,15 @@ class RegisteringNode(PipelineNode):
         super().open_outputs(params, diagnostics)
         self._registered = ImageOutput(self, self.outlets, 'thermal_registered/image', 'mono8')
         self._deformation = DeformationOutput(self.outlets)
+        self._debug = RegistrationDebugOutput(self, self.outlets)
         self._calibration_services = CalibrationServices(
             self, lambda: self.in_worker(self.pipeline.recalibrate),
             lambda: self.in_worker(self.pipeline.estimated_calibration))
 
     def start(self) -> None:
-        """Start the worker, then listen, to TF too where wanted."""
+        """Start the threads, then listen, to TF too where wanted."""
+        if self._debug is not None:
+            self._debug.start()
         super().start()
         if self.params.registration.use_tf:
             self._tf = TfWatch(self, self._frames, self._on_extrinsics)
@@ -130,6 +135,8 @@ class RegisteringNode(PipelineNode):
             self._tf.close()
             self._tf = None
         super().stop()
+        if self._debug is not None:
+            self._debug.stop()
 
     def teardown(self) -> None:
         """Free the device, close services and publishers."""
@@ -144,11 +151,12 @@ class RegisteringNode(PipelineNode):
         problem = engine.registration_problem if isinstance(engine, Pipeline) else ''
         return registration_finding(self.newest, self.params.registration, problem)
 
-    def publish_registered(self, image: Array | None, deformation: Deformation | None,
-                           origin: Origin) -> None:
+    def publish_registered(self, pair: FramePair, image: Array | None,
+                           deformation: Deformation | None, origin: Origin) -> None:
         """Publish the thermal image on the RGB grid and the map that made it.
 
         Args:
+            pair: the input.
             image: (H, W) uint8, or None without a thermal image.
             deformation: map that was used, or None without a thermal image.
             origin: stamp and frames.
@@ -157,11 +165,14 @@ class RegisteringNode(PipelineNode):
             self._deformation.publish(deformation, origin)
         if image is not None:
             self._registered.publish(image, origin, self.params.output.jpeg_quality)
+            if self._debug is not None and pair.rgb is not None and deformation is not None:
+                self._debug.offer(pair.rgb.image, image, deformation, origin,
+                                  self.params.output.jpeg_quality)
 
     @property
     def registered_wanted(self) -> bool:
-        """True where somebody listens to the registered image."""
-        return self._registered.wanted
+        """True where somebody listens to the registered image or to a picture of it."""
+        return self._registered.wanted or (self._debug is not None and self._debug.wanted)
 
     def _frames(self) -> tuple[str, str]:
         return self.inputs['rgb'].frame_id, self.inputs['thermal'].frame_id

@@ -29,12 +29,12 @@ class RegistrationNode(RegisteringNode):
         start_ns = time.monotonic_ns()
         pipeline = self.pipeline
         result = pipeline.register(pair)
-        origin = self.origins.of(pair, pipeline.params.sync)
+        origin = self.origins.of(pair)
         image = None
         if result.thermal is not None and self.registered_wanted:
             image = result.thermal.cpu().numpy()
         done_ns = time.monotonic_ns()
-        self.publish_registered(image, result.deformation, origin)
+        self.publish_registered(pair, image, result.deformation, origin)
         self.record(result, origin, start_ns, done_ns)
 
 

@@ -25,7 +25,7 @@ from ivif_ros.nodes.worker import Worker
 from ivif_ros.parameters import Parameters, SyncParameters
 from ivif_ros.ros.diagnostics import Diagnostics, Finding, Level
 from ivif_ros.ros.message_filters_matcher import MessageFiltersMatcher
-from ivif_ros.sync import PairMatcher
+from ivif_ros.sync import PairMatcher, Synchroniser
 from ivif_ros.types import Frame, FramePair, Sensor
 
 CALL_TIMEOUT_S = 10.0
@@ -102,7 +102,9 @@ class StreamNode(BaseNode):
 
     def setup(self, params: Parameters, diagnostics: Diagnostics) -> None:
         """Load the engine and open the outputs."""
-        diagnostics.add('sync', lambda: sync_finding(self._pairs, self.counters.snapshot()))
+        diagnostics.add('sync', lambda: sync_finding(
+            self._pairs, self.counters.snapshot(),
+            None if self._pairing is None else self._pairing.matcher))
         sensors: tuple[Sensor, ...] = ('rgb', 'thermal')
         for sensor in sensors:
             diagnostics.add(f'{sensor} input', partial(self._input_finding, sensor))
@@ -116,7 +118,8 @@ class StreamNode(BaseNode):
         if self.engine is None:
             self._load(params)
         policy = PairMatcher if params.sync.policy == 'native' else MessageFiltersMatcher
-        matcher = policy(self.sync_params(params), self.counters)
+        sync = self.sync_params(params)
+        matcher = Synchroniser(sync, self.counters, policy(sync, self.counters))
         self._worker = Worker('pipeline', self.work, lambda error: self.report('pair', error))
         self._pairing = Pairing(self, matcher, self._post)
         self._listen('rgb', 'rgb/image_raw', self.node_params.rgb_transport)

@@ -42,6 +42,10 @@ class SyncParameters:
     thermal_offset_ms: float = parameter(
         0.0, 'Added to every thermal stamp for pairing.', unit='ms',
         minimum=-10000.0, maximum=10000.0, runtime=True)
+    offset_estimation: str = parameter(
+        'report', 'What to do with the time offset that motion in both streams shows. off: do not '
+        'look for it. report: tell what thermal_offset_ms should be. apply: pair by it as well.',
+        choices=('off', 'report', 'apply'), runtime=True)
     queue_size: int = parameter(
         8, 'Frames of each camera that may wait for a partner.', minimum=1, maximum=1000)
 
@@ -113,15 +117,15 @@ class RegistrationParameters:
         15.0, 'Distance at which calibrated images coincide.', unit='m', minimum=0.05, maximum=1e5,
         runtime=True)
     period_ms: float = parameter(
-        500.0, 'Time of the stream between two refinements.', unit='ms', minimum=0.0,
+        200.0, 'Time of the stream between two estimates from the images.', unit='ms', minimum=0.0,
         maximum=60000.0, runtime=True)
     apply_after_ms: float = parameter(
-        250.0, 'Time of the stream after which a refinement that runs in the background takes '
-        'effect; fixed, so that a recording gives the same images each time.', unit='ms',
-        minimum=0.0,
-        maximum=60000.0, runtime=True)
+        150.0, 'Time of the stream after which an estimate that runs in the background takes '
+        'effect; fixed, so that a recording gives the same images each time. Raise it on a machine '
+        'that counts registration.late.', unit='ms', minimum=0.0, maximum=60000.0, runtime=True)
     smoothing_s: float = parameter(
-        2.0, 'Time constant with which the deformation follows accepted estimates.', unit='s',
+        5.0, 'Time constant with which the geometry of the rig follows accepted estimates; '
+        'parallax follows at once.', unit='s',
         minimum=0.0, maximum=60.0, runtime=True)
     min_confidence: float = parameter(
         0.3, 'Estimates below this confidence change nothing.', minimum=0.0, maximum=1.0,

@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ivif_ros.types import Array, Deformation
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Estimate(NamedTuple):
@@ -29,3 +32,17 @@ class Estimate(NamedTuple):
 Estimator = Callable[[Array, Array, Deformation], Estimate]
 """(rgb (H, W, 3) uint8 BGR, thermal (h, w) uint8, first guess) -> estimate. With a first guess of
 source NONE the search is wide (another field of view), else near."""
+
+
+def default_estimator(device: torch.device | str = 'cpu') -> Estimator:
+    """The registration network with the weights of the package; PyTorch is imported here.
+
+    Args:
+        device: where it runs.
+
+    Raises:
+        WeightsError: the weights are missing or damaged.
+    """
+    from ivif_ros.registration.network_estimator import NetworkEstimator
+
+    return NetworkEstimator(device)

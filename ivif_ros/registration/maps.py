@@ -1,15 +1,15 @@
 # Copyright 2026 ivif_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What can be done with a deformation: evaluate, compose, blend and re-express it."""
+"""What can be done with a deformation: evaluate, compose and re-express it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
-from ivif_ros.errors import CalibrationError
 from ivif_ros.types import Array, Deformation, Size
 
 NOWHERE = -1e4
@@ -75,6 +75,36 @@ def sample_grid(grid: Array, size: Size, points: Array) -> Array:
     return np.asarray(top * (1 - fy) + bottom * fy)
 
 
+def sample_confidence(trust: Array, size: Size, points: Array) -> Array:
+    """Bilinear confidence at any RGB pixel; outside the image the border value is kept.
+
+    Args:
+        trust: (rows, columns) confidence map, see `Deformation`.
+        size: width, height of the RGB image in pixels.
+        points: (..., 2) RGB pixels.
+
+    Returns:
+        (...) float64 in 0..1.
+    """
+    return np.asarray(sample_grid(trust[..., None], size, points)[..., 0])
+
+
+def resampled_confidence(trust: Array, columns: int, rows: int) -> Array:
+    """Confidence map on another number of nodes over the same image.
+
+    Args:
+        trust: confidence map, see `Deformation`.
+        columns: nodes across.
+        rows: nodes down.
+
+    Returns:
+        (rows, columns) in 0..1.
+    """
+    if trust.shape == (rows, columns):
+        return trust
+    return sample_confidence(trust, (3, 3), grid_nodes((3, 3), columns, rows))
+
+
 def points_to_thermal(deformation: Deformation, points: Array) -> Array:
     """Map RGB pixels to thermal pixels, for example the corners of boxes.
 
@@ -133,26 +163,44 @@ def map_planes(deformation: Deformation) -> tuple[Array, Array]:
                 plane[behind] = NOWHERE
     if deformation.grid is not None:
         for axis, plane in enumerate(planes):
-            _add_grid(plane, deformation.grid[..., axis])
+            plane += expanded(deformation.grid[..., axis], deformation.rgb_size)
     return planes
 
 
-def _add_grid(plane: Array, grid: Array) -> None:
-    """Add a displacement grid (gh, gw), bilinearly interpolated, to a plane (H, W) in place."""
-    height, width = plane.shape
-    rows, columns = grid.shape
-    position = np.linspace(0.0, columns - 1.0, width)
-    hats = np.maximum(1.0 - np.abs(position - np.arange(columns)[:, None]), 0.0)
-    across = grid @ hats.astype(np.float32)
-    position = np.linspace(0.0, rows - 1.0, height)
-    band = np.minimum(position.astype(np.intp), rows - 2)
-    starts = np.searchsorted(band, np.arange(rows))
-    share = (position - band).astype(np.float32)[:, None]
-    for row in range(rows - 1):
-        part = slice(starts[row], starts[row + 1])
-        if part.start < part.stop:
-            plane[part] += across[row]
-            plane[part] += share[part] * (across[row + 1] - across[row])
+@lru_cache(maxsize=8)
+def _hats(pixels: int, nodes: int) -> Array:
+    """Weight of each node at each pixel of a row or column, (nodes, pixels) float32."""
+    position = np.linspace(0.0, nodes - 1.0, pixels)
+    hats = np.maximum(1.0 - np.abs(position - np.arange(nodes)[:, None]), 0.0).astype(np.float32)
+    hats.setflags(write=False)
+    return hats
+
+
+def expanded(values: Array, size: Size) -> Array:
+    """Values on nodes like those of a displacement grid, at every RGB pixel.
+
+    Args:
+        values: (rows, columns) values; the outer nodes stand on the outer pixel centres.
+        size: width, height of the RGB image in pixels.
+
+    Returns:
+        (H, W) float32, interpolated bilinearly.
+    """
+    # Zeros included, two products of matrices are faster than gathering the nodes of each pixel.
+    down, across = _hats(size[1], values.shape[0]), _hats(size[0], values.shape[1])
+    return np.asarray(down.T @ (values.astype(np.float32) @ across))
+
+
+def dense_confidence(deformation: Deformation) -> Array:
+    """Confidence at every RGB pixel: the confidence map, or that of the whole without one.
+
+    Returns:
+        (H, W) float32 in 0..1.
+    """
+    width, height = deformation.rgb_size
+    if deformation.confidence_map is None:
+        return np.full((height, width), deformation.confidence, np.float32)
+    return np.clip(expanded(deformation.confidence_map, deformation.rgb_size), 0, 1)
 
 
 def rescaled(deformation: Deformation, rgb_size: Size, thermal_size: Size) -> Deformation:
@@ -179,6 +227,7 @@ def rescaled(deformation: Deformation, rgb_size: Size, thermal_size: Size) -> De
         grid = sample_grid(grid, deformation.rgb_size, apply_homography(to_old, nodes)) * scale
     return replace(
         deformation, rgb_size=rgb_size, thermal_size=thermal_size, grid=grid,
+        confidence_map=_moved_confidence(deformation, rgb_size, to_old),
         homography=to_new @ deformation.homography @ to_old,
         residual_px=deformation.residual_px * rgb_size[0] / deformation.rgb_size[0])
 
@@ -191,59 +240,31 @@ def precomposed(deformation: Deformation, correction: Array) -> Deformation:
         correction: (3, 3) homography RGB pixel -> RGB pixel.
 
     Returns:
-        The composition; its grid is sampled anew at the moved nodes.
+        The composition; its grid and confidence map are sampled anew at the moved nodes.
     """
     homography = deformation.homography @ correction
     grid = deformation.grid
     if grid is not None:
         nodes = grid_nodes(deformation.rgb_size, grid.shape[1], grid.shape[0])
         grid = sample_grid(grid, deformation.rgb_size, apply_homography(correction, nodes))
-    return replace(deformation, homography=homography / abs(homography[2, 2] or 1.0), grid=grid)
+    return replace(
+        deformation, homography=homography / abs(homography[2, 2] or 1.0), grid=grid,
+        confidence_map=_moved_confidence(deformation, deformation.rgb_size, correction))
+
+
+def _moved_confidence(deformation: Deformation, rgb_size: Size, to_old: Array) -> Array | None:
+    """Confidence map on nodes over an RGB image of a size, given the way to the pixels it has."""
+    trust = deformation.confidence_map
+    if trust is None:
+        return None
+    nodes = grid_nodes(rgb_size, trust.shape[1], trust.shape[0])
+    return sample_confidence(trust, deformation.rgb_size, apply_homography(to_old, nodes))
 
 
 def corners(size: Size) -> Array:
     """(4, 2) float64 outer pixel centres of an image, clockwise from the top left."""
     right, bottom = size[0] - 1.0, size[1] - 1.0
     return np.array([[0, 0], [right, 0], [right, bottom], [0, bottom]])
-
-
-def blend(first: Deformation, second: Deformation, share: float) -> Deformation:
-    """Move part of the way from one deformation to another.
-
-    Homographies are blended by where they put the corners of the image, which stays meaningful
-    where the entries of the matrices do not; grids node by node.
-
-    Args:
-        first: where to start.
-        second: where to go; the result carries its confidence, residual and source.
-        share: 0 gives first, 1 gives second.
-
-    Returns:
-        The deformation between them.
-
-    Raises:
-        CalibrationError: different image sizes.
-    """
-    if first.rgb_size != second.rgb_size or first.thermal_size != second.thermal_size:
-        raise CalibrationError(
-            f'deformations of {first.rgb_size} -> {first.thermal_size} and {second.rgb_size} -> '
-            f'{second.thermal_size} cannot be blended, expected equal sizes (use rescaled)')
-    if share >= 1.0:
-        return second
-    source = corners(first.rgb_size)
-    one = apply_homography(first.homography, source)
-    two = apply_homography(second.homography, source)
-    homography = cv2.getPerspectiveTransform(
-        source.astype(np.float32), (one + share * (two - one)).astype(np.float32))
-    grid = None
-    if first.grid is not None or second.grid is not None:
-        shape = max((d.grid.shape[:2] for d in (first, second) if d.grid is not None),
-                    key=lambda nodes: int(np.prod(nodes)))
-        nodes = grid_nodes(first.rgb_size, shape[1], shape[0])
-        a, b = (np.zeros(nodes.shape) if d.grid is None else sample_grid(d.grid, d.rgb_size, nodes)
-                for d in (first, second))
-        grid = a + share * (b - a)
-    return replace(second, homography=homography, grid=grid)
 
 
 def distance_px(first: Deformation, second: Deformation) -> float:

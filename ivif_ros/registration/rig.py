@@ -17,7 +17,7 @@ from ivif_ros.registration.maps import (
     points_to_thermal,
     thermal_scale,
 )
-from ivif_ros.types import Array, CameraModel, Deformation, DeformationSource, Size
+from ivif_ros.types import Array, CameraModel, Deformation, DeformationSource, Size, same_aspect
 
 _GRIDS = ((17, 13), (33, 25), (65, 49), (129, 97))
 _LARGEST_ERROR_PX = 0.05
@@ -47,8 +47,9 @@ def calibrated_deformation(
         objects at twice the distance, NaN without extrinsics.
 
     Raises:
-        CalibrationError: a camera is missing, the distance is not positive, a lens model cannot be
-            inverted, or the thermal camera does not look at the plane.
+        CalibrationError: a camera is missing or is for images of another aspect ratio, the distance
+            is not positive, a lens model cannot be inverted, or the thermal camera does not look at
+            the plane.
     """
     if calibration.rgb is None or calibration.thermal is None:
         missing = 'rgb' if calibration.rgb is None else 'thermal'
@@ -57,8 +58,8 @@ def calibrated_deformation(
             'calibration file or a camera_info message')
     if not (np.isfinite(distance_m) and distance_m > 0):
         raise CalibrationError(f'working distance is {distance_m} m, expected > 0')
-    rgb = calibration.rgb.scaled_to(rgb_size)
-    thermal = calibration.thermal.scaled_to(thermal_size)
+    rgb = _fitted(calibration.rgb, 'RGB', rgb_size)
+    thermal = _fitted(calibration.thermal, 'thermal', thermal_size)
     transform = (np.eye(4) if calibration.thermal_from_rgb is None
                  else np.asarray(calibration.thermal_from_rgb))
     homography = _fit_homography(rgb, thermal, transform, distance_m)
@@ -85,6 +86,16 @@ def calibrated_deformation(
                 if seen.any() else float('nan'))
     return Deformation(rgb_size, thermal_size, homography, grid, deformation.confidence, parallax,
                        DeformationSource.CALIBRATION)
+
+
+def _fitted(camera: CameraModel, name: str, size: Size) -> CameraModel:
+    """The camera for images of a size; another aspect ratio is another camera."""
+    if not same_aspect(camera.size, size):
+        raise CalibrationError(
+            f'calibration has the {name} camera for images of {camera.width}x{camera.height}, '
+            f'these are {size[0]}x{size[1]}: another aspect ratio is another camera or another '
+            'crop; give the intrinsics of this camera mode')
+    return camera.scaled_to(size)
 
 
 def project(rgb: CameraModel, thermal: CameraModel, transform: Array, distance_m: float,

@@ -16,10 +16,12 @@ from ivif_ros.types import Array, Deformation, Size
 if TYPE_CHECKING:
     import torch
 
-FEATHER_PX = 6.0
+FEATHER_PX = 6
 """RGB pixels over which the weight rises from 0 to 1 at the border of the thermal image."""
 
 _OUTSIDE = -2.0
+_SQUARE = cv2.getStructuringElement(cv2.MORPH_RECT, (3, 3))
+_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
 class _Prepared(NamedTuple):
@@ -107,7 +109,7 @@ class Warper:
         return self._prepared_for(deformation).weight
 
     def _prepared_for(self, deformation: Deformation) -> _Prepared:
-        if self._prepared is None or self._prepared.deformation is not deformation:
+        if self._prepared is None or not _same_map(self._prepared.deformation, deformation):
             self._prepared = self._prepare(deformation)
         return self._prepared
 
@@ -118,6 +120,13 @@ class Warper:
         sampler = (OpencvSampler(x, y) if self._device.type == 'cpu' else
                    TorchSampler(x, y, deformation.thermal_size, self._device))
         return _Prepared(deformation, sampler, torch.from_numpy(weight).to(self._device))
+
+
+def _same_map(first: Deformation, second: Deformation) -> bool:
+    """Whether two deformations share their (frozen) arrays; confidence may differ."""
+    return first is second or (
+        first.homography is second.homography and first.grid is second.grid
+        and first.rgb_size == second.rgb_size and first.thermal_size == second.thermal_size)
 
 
 def clamped_map(deformation: Deformation) -> tuple[Array, Array, Array]:
@@ -146,8 +155,25 @@ def clamped_map(deformation: Deformation) -> tuple[Array, Array, Array]:
     outside = cv2.bitwise_not(covered).view(bool)
     for plane in clamped:
         plane[outside] = _OUTSIDE
-    # The border of the RGB image itself is no border of the thermal image: the transform counts the
-    # distance to uncovered pixels only.
-    distance = cv2.distanceTransform(covered, cv2.DIST_L2, 3)
-    weight = np.minimum(distance * np.float32(1 / FEATHER_PX), np.float32(1))
-    return clamped[0], clamped[1], np.asarray(weight)
+    return clamped[0], clamped[1], _feathered(covered)
+
+
+def _feathered(covered: Array) -> Array:
+    """Weight that rises with the distance from what is not covered.
+
+    The border of the RGB image itself is no border of the thermal image: erosion does not start
+    there.
+
+    Args:
+        covered: (H, W) uint8, 255 where the thermal image reaches, else 0.
+
+    Returns:
+        (H, W) float32 in 0..1, in steps of 1 / FEATHER_PX; octagons are as far as circles here.
+    """
+    level = 255 // FEATHER_PX
+    left = cv2.threshold(covered, 0, level, cv2.THRESH_BINARY)[1]
+    total = left
+    for step in range(1, FEATHER_PX):
+        left = cv2.erode(left, _SQUARE if step % 2 else _CROSS)
+        total = cv2.add(total, left)
+    return np.asarray(cv2.multiply(total, 1.0 / (level * FEATHER_PX), dtype=cv2.CV_32F))

@@ -9,10 +9,7 @@ from typing import Any
 
 from ivif_ros.errors import IvifError
 from ivif_ros.ros.messages import camera_from_message
-from ivif_ros.types import CameraModel, Size
-
-ASPECT_TOLERANCE = 0.01
-"""Relative difference of aspect ratio up to which another size means a resized image (REP-104)."""
+from ivif_ros.types import CameraModel, Size, same_aspect
 
 
 class Intrinsics:
@@ -70,8 +67,3 @@ class Intrinsics:
                 f'camera_info is for {camera.width}x{camera.height} px, the image has '
                 f'{size[0]}x{size[1]}, so it is not used; publish the one of this camera mode')
         return scaled
-
-
-def same_aspect(one: Size, other: Size) -> bool:
-    """True where two sizes can be the same image, resized."""
-    return abs(one[0] * other[1] / (one[1] * other[0]) - 1) <= ASPECT_TOLERANCE

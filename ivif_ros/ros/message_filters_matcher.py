@@ -9,6 +9,7 @@ then.
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 from typing import Any
 
@@ -54,6 +55,11 @@ class MessageFiltersMatcher:
         self._params = params
         self._make()
         return []
+
+    def set_thermal_offset(self, offset_ms: float) -> list[FramePair]:
+        """Pair by another offset; frames that wait are dropped and counted."""
+        return self.set_parameters(
+            dataclasses.replace(self._params, thermal_offset_ms=offset_ms))
 
     def add(self, sensor: Sensor, frame: Frame) -> list[FramePair]:
         """Take a frame and return the pairs that it completes."""

@@ -117,6 +117,8 @@ def deformation_message(factory: MessageFactory, deformation: Deformation, stamp
                         frame_id: str, thermal_frame_id: str) -> Any:
     """Return an ivif_ros/Deformation; the header is that of the RGB image."""
     grid = np.zeros((0, 0, 2)) if deformation.grid is None else deformation.grid
+    trust = (np.zeros((0, 0), np.uint8) if deformation.confidence_map is None
+             else np.rint(deformation.confidence_map * 255.0).astype(np.uint8))
     return factory.make(
         'ivif_ros/msg/Deformation', header=factory.header(stamp_ns, frame_id),
         thermal_frame_id=thermal_frame_id, rgb_width=deformation.rgb_size[0],
@@ -124,7 +126,8 @@ def deformation_message(factory: MessageFactory, deformation: Deformation, stamp
         thermal_height=deformation.thermal_size[1], homography=deformation.homography,
         grid_width=grid.shape[1], grid_height=grid.shape[0], displacement=grid,
         source=int(deformation.source), confidence=float(deformation.confidence),
-        residual=float(deformation.residual_px))
+        residual=float(deformation.residual_px), confidence_width=trust.shape[1],
+        confidence_height=trust.shape[0], confidence_map=trust)
 
 
 def deformation_from_message(message: Any) -> Deformation:
@@ -139,6 +142,12 @@ def deformation_from_message(message: Any) -> Deformation:
         raise CalibrationError(
             f'deformation: {values.size} numbers for a grid of {shape[1]}x{shape[0]}, expected '
             f'{np.prod(shape)}')
+    trust = np.array(message.confidence_map, np.uint8)
+    places = message.confidence_height, message.confidence_width
+    if trust.size != np.prod(places):
+        raise CalibrationError(
+            f'deformation: {trust.size} numbers for a confidence map of {places[1]}x{places[0]}, '
+            f'expected {np.prod(places)}')
     if min(message.rgb_width, message.rgb_height, message.thermal_width,
            message.thermal_height) < 1:
         raise CalibrationError('deformation: an image size is zero, expected positive pixels')
@@ -151,7 +160,8 @@ def deformation_from_message(message: Any) -> Deformation:
         homography=np.array(message.homography, np.float64).reshape(3, 3),
         grid=values.reshape(shape) if values.size else None,
         confidence=float(message.confidence), residual_px=float(message.residual),
-        source=DeformationSource(message.source))
+        source=DeformationSource(message.source),
+        confidence_map=trust.reshape(places) / np.float32(255.0) if trust.size else None)
 
 
 def status_message(factory: MessageFactory, result: Outcome, stamp_ns: int, frame_id: str, *,
@@ -176,6 +186,9 @@ def status_message(factory: MessageFactory, result: Outcome, stamp_ns: int, fram
         'ivif_ros/msg/Status', header=factory.header(stamp_ns, frame_id), mode=int(result.mode),
         reason=result.reason, rgb_stamp=stamps[0], thermal_stamp=stamps[1],
         skew=pair.skew_ns / 1e6, thermal_held=bool(pair.held),
+        thermal_offset=float(pair.offset.in_use_ms),
+        thermal_offset_estimate=float(pair.offset.estimate_ms),
+        thermal_offset_std=float(pair.offset.std_ms),
         deformation_source=int(deformation.source if deformation else DeformationSource.NONE),
         confidence=float(deformation.confidence) if deformation else 0.0,
         residual=float(deformation.residual_px) if deformation else float('nan'),

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ivif_ros.parameters import SyncParameters
 from ivif_ros.types import CameraModel, FramePair, Size
 
 
@@ -40,7 +39,7 @@ class OriginTracker:
         self._rgb_camera: CameraModel | None = None
         self._thermal_frame_id = ''
 
-    def of(self, pair: FramePair, sync: SyncParameters) -> Origin:
+    def of(self, pair: FramePair) -> Origin:
         """Origin of the result of a pair; call once for each pair, in order."""
         if pair.thermal is not None:
             self._thermal_frame_id = pair.thermal.frame_id
@@ -49,8 +48,7 @@ class OriginTracker:
             return Origin(pair.rgb.stamp_ns, pair.rgb.frame_id, self._thermal_frame_id,
                           pair.rgb.camera)
         assert pair.thermal is not None
-        shift_ns = round((sync.thermal_offset_ms - sync.rgb_offset_ms) * 1e6)
-        stamp_ns = max(pair.thermal.stamp_ns + shift_ns, 0)
+        stamp_ns = max(pair.thermal.stamp_ns + round(pair.offset.in_use_ms * 1e6), 0)
         if self._rgb_frame_id is None:
             return Origin(stamp_ns, pair.thermal.frame_id, pair.thermal.frame_id,
                           pair.thermal.camera)

@@ -94,6 +94,27 @@ class PairMatcher:
         self._take(params)
         return ready
 
+    def set_thermal_offset(self, offset_ms: float) -> list[FramePair]:
+        """Pair thermal frames by another offset from now on, those that wait as well.
+
+        Nothing is flushed, and nothing that is known about the cameras is forgotten.
+
+        Args:
+            offset_ms: added to thermal stamps, in place of `thermal_offset_ms`.
+
+        Returns:
+            Pairs that this decides.
+        """
+        clock = self._clocks['thermal']
+        by_ns = round(offset_ms * 1e6) - clock.offset_ns
+        clock.shift(by_ns)
+        for entry in (*self._thermal, *([self._newest] if self._newest else [])):
+            entry.time_ns += by_ns
+        passed = self._passed['thermal']
+        if passed is not None:
+            self._passed['thermal'] = passed + by_ns
+        return self._settle(self._now)
+
     def add(self, sensor: Sensor, frame: Frame) -> list[FramePair]:
         """Take a frame and return the pairs that it decides; `received_ns` also serves as the time.
 

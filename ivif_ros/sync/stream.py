@@ -80,6 +80,12 @@ class StreamClock:
         if received != 0 and frame.stamp_ns != 0:
             self._lags.append(received - frame.stamp_ns)
 
+    def shift(self, by_ns: int) -> None:
+        """Change the offset; what was learned still holds."""
+        self.offset_ns += by_ns
+        if self.newest_ns is not None:
+            self.newest_ns += by_ns
+
     def restart(self) -> None:
         """Forget stamps and lags after the camera's clock was set back; the periods still hold."""
         self.newest_ns = None

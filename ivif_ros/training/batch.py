@@ -5,9 +5,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
+
+
+class Movable(Protocol):
+    """What all batches have in common."""
+
+    def to(self, device: torch.device | str) -> Movable:
+        """Return the batch on a device."""
 
 
 @dataclass(frozen=True, eq=False)

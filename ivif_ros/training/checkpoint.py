@@ -4,10 +4,10 @@
 
 * `run.json`: method, command, seed, versions and all settings.
 * `last.pt`: state of the newest saved step: networks, optimisers, moving average, scaler.
-* `best.pt`: weights file of the best validation, ready for `fusion.weights`.
+* `best.pt`: weights file of the best validation, for the network to be loaded from.
 * `log.csv`: losses, learning rate and speed over the steps.
 * `validation.csv`: metrics and score of each validation.
-* `validation.png`: visible, thermal and fused image of the newest validation.
+* `validation.png`: images of the newest validation.
 * `tensorboard/`: the same for TensorBoard, where that is installed.
 """
 

@@ -16,9 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ivif_ros.errors import ParameterError, WeightsError
-from ivif_ros.fusion.networks import build
-from ivif_ros.fusion.weights import read_weights
-from ivif_ros.training.batch import Batch
+from ivif_ros.training.batch import Movable
 from ivif_ros.training.distributed import Processes
 from ivif_ros.training.recipe import Recipe
 
@@ -44,7 +42,7 @@ class Learner:
             init: weights file that the network starts from, or none.
 
         Raises:
-            ParameterError: a precision that the device does not have, or a weights file of another
+            IvifError: a precision that the device does not have, or a weights file of another
                 network.
         """
         device = processes.device
@@ -56,9 +54,9 @@ class Learner:
         self._recipe, self._processes, self._seed = recipe, processes, seed
         self._precision = PRECISIONS[amp]
         torch.manual_seed(seed)
-        network = build(recipe.network, **recipe.config)
+        network = recipe.build()
         if init is not None:
-            _start_from(network, recipe.network, init)
+            recipe.start_from(network, init)
         self.objective = recipe.objective(network).to(device).train()
         processes.spread(self.objective)
         self._groups = self.objective.groups()
@@ -75,13 +73,13 @@ class Learner:
         """The network to validate and ship: the moving average where there is one."""
         return self.objective.network if self._average is None else self._average
 
-    def step(self, batch: Batch, step: int) -> tuple[dict[str, Tensor], bool]:
+    def step(self, batch: Movable, step: int) -> tuple[dict[str, Tensor], bool]:
         """Let each group of parameters step once.
 
         A group whose loss or gradient is not finite does not step, nor do those after it.
 
         Args:
-            batch: crops, on any device.
+            batch: what `Recipe.batches` yields, on any device.
             step: number of the step, from 0.
 
         Returns:
@@ -105,7 +103,7 @@ class Learner:
             self._follow(self._average)
         return found, fine
 
-    def _group_step(self, batch: Batch, index: int, optimizer: torch.optim.Optimizer, rate: float,
+    def _group_step(self, batch: Movable, index: int, optimizer: torch.optim.Optimizer, rate: float,
                     found: dict[str, Tensor]) -> bool:
         group = self._groups[index]
         optimizer.zero_grad(set_to_none=True)
@@ -167,17 +165,3 @@ class Learner:
             raise WeightsError('the saved state does not fit the networks of this version: '
                                f'{reason}. Start the run anew') from error
         self._updates = state['updates']
-
-
-def _start_from(network: nn.Module, name: str, path: Path) -> None:
-    """Load the weights of a file into a network."""
-    content = read_weights(path)
-    if content['network'] != name:
-        raise ParameterError(f"weights file '{path}' belongs to the network '{content['network']}',"
-                             f" expected '{name}'")
-    try:
-        network.load_state_dict(content['state'])
-    except RuntimeError as error:
-        reason = ' '.join(str(error).split())[:300]
-        raise ParameterError(f"weights file '{path}' does not fit the network '{name}' with these "
-                             f'settings: {reason}') from error

@@ -10,6 +10,7 @@ drawn from PyTorch's default generator, which the trainer seeds before each step
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -41,11 +42,11 @@ class Objective(nn.Module):
         """
         return [[p for p in self.network.parameters() if p.requires_grad]]
 
-    def losses(self, batch: Batch, group: int) -> dict[str, Tensor]:
+    def losses(self, batch: Any, group: int) -> dict[str, Tensor]:
         """Compute what a group minimises.
 
         Args:
-            batch: crops on the device of the objective.
+            batch: what `Recipe.batches` yields, on the device of the objective.
             group: index into `groups()`.
 
         Returns:

@@ -1,6 +1,6 @@
 # Copyright 2026 ivif_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A recipe: network, objective, data and settings of one method, and changes to it by name."""
+"""A recipe: network, objective, data and settings of one training, and changes to it by name."""
 
 from __future__ import annotations
 
@@ -8,39 +8,37 @@ import ast
 import dataclasses
 import difflib
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
 
 from torch import nn
 
 from ivif_ros.errors import ParameterError
-from ivif_ros.training.data.config import DataConfig
+from ivif_ros.training.batch import Movable
 from ivif_ros.training.objective import Objective
+from ivif_ros.training.validate import Validation
 
 SCHEDULES = ('cosine', 'constant')
+R = TypeVar('R', bound='Recipe')
 
 
-def balanced_score(metrics: Mapping[str, float]) -> float:
-    """Weigh fidelity to both sources: VIF + Qabf + SSIM + SCD / 2, higher is better.
-
-    EN, SD, SF and AG take no part: they rise with noise.
-    """
-    return metrics['VIF'] + metrics['Qabf'] + metrics['SSIM'] + metrics['SCD'] / 2
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All that makes the weights of a method, apart from the data themselves.
+    """All that makes the weights of a network, apart from the data themselves.
+
+    The settings here are those of every training. A derived class adds those of its task, among
+    them `data`, what the batches are made of, and says by its methods what the network is, where
+    batches come from, what validation measures, and how weights are stored.
 
     Attributes:
-        name: name of the method and of its weights.
-        network: name in `ivif_ros.fusion.networks.NETWORKS`.
+        name: name of what is trained.
         objective: makes the objective of a network.
+        score: validation metrics -> one number, higher is better, which chooses the best weights.
         config: keyword arguments of the network.
         steps: number of steps.
         batch_size: pairs a step, over all processes.
-        crop: side of the crops in pixels.
         learning_rate: peak of the learning rate (AdamW).
         schedule: 'cosine' falls to `final_rate` of the peak, 'constant' stays there.
         final_rate: fraction of the peak that the cosine ends at.
@@ -50,19 +48,19 @@ class Recipe:
         clip_norm: largest L2 norm of the gradient of a group; 0 does not clip.
         ema: decay of the moving average of the weights, which is then validated and shipped;
             0 for none.
-        data: what the batches are made of.
         validate_every: steps between two validations; the state is saved with each of them.
         validation_pairs: at most so many pairs of each data set.
-        score: validation metrics -> one number, higher is better, which chooses the best weights.
     """
 
+    SHIP_LIMIT_BYTES: ClassVar[int] = 8_000_000
+    """Weights larger than this do not go into the package."""
+
     name: str
-    network: str
     objective: Callable[[nn.Module], Objective]
+    score: Callable[[Mapping[str, float]], float]
     config: dict[str, Any] = field(default_factory=dict)
     steps: int = 10000
     batch_size: int = 8
-    crop: int = 128
     learning_rate: float = 1e-3
     schedule: str = 'cosine'
     final_rate: float = 0.01
@@ -71,10 +69,8 @@ class Recipe:
     betas: tuple[float, float] = (0.9, 0.999)
     clip_norm: float = 1.0
     ema: float = 0.0
-    data: DataConfig = field(default_factory=DataConfig)
     validate_every: int = 500
     validation_pairs: int = 8
-    score: Callable[[dict[str, float]], float] = balanced_score
 
     def __post_init__(self) -> None:
         """Check ranges.
@@ -82,11 +78,9 @@ class Recipe:
         Raises:
             ParameterError: a setting that cannot be trained with.
         """
-        for name, low in (('steps', 1), ('batch_size', 1), ('crop', 8), ('warmup', 0),
-                          ('weight_decay', 0), ('clip_norm', 0), ('validate_every', 1),
-                          ('validation_pairs', 1)):
-            if not (getattr(self, name) >= low and math.isfinite(getattr(self, name))):
-                raise ParameterError(f'{name} is {getattr(self, name)}, expected {low} or more')
+        for name, low in (('steps', 1), ('batch_size', 1), ('warmup', 0), ('weight_decay', 0),
+                          ('clip_norm', 0), ('validate_every', 1), ('validation_pairs', 1)):
+            self._check_least(name, low)
         if not 0 < self.learning_rate < math.inf:
             raise ParameterError(f'learning_rate is {self.learning_rate}, expected more than 0')
         if self.schedule not in SCHEDULES:
@@ -95,6 +89,69 @@ class Recipe:
         for name in ('ema', 'final_rate'):
             if not 0 <= getattr(self, name) <= 1 or (name == 'ema' and self.ema == 1):
                 raise ParameterError(f'{name} is {getattr(self, name)}, expected 0 to 1')
+
+    def _check_least(self, name: str, low: int) -> None:
+        if not (getattr(self, name) >= low and math.isfinite(getattr(self, name))):
+            raise ParameterError(f'{name} is {getattr(self, name)}, expected {low} or more')
+
+    def build(self) -> nn.Module:
+        """Make the network with fresh weights, from PyTorch's default generator.
+
+        Raises:
+            ParameterError: unknown network, or a `config` that it does not take.
+        """
+        raise NotImplementedError
+
+    def batches(self, root: Path, seed: int, start_step: int, rank: int, world: int,
+                workers: int) -> Iterator[Movable]:
+        """Yield training batches for ever; batch k depends on seed, k and rank only.
+
+        Args:
+            root: folder of the training data.
+            seed: chooses the sequence.
+            start_step: number of the first batch.
+            rank: number of this process among `world`.
+            world: number of processes, which share `batch_size`.
+            workers: processes that prepare batches ahead; 0 prepares them when asked for.
+
+        Raises:
+            ParameterError: an argument out of range.
+            SourceError: data that are missing or cannot be read.
+        """
+        raise NotImplementedError
+
+    def validation(self, root: Path) -> Validation:
+        """Read what the network is validated on.
+
+        Raises:
+            SourceError: no validation data.
+        """
+        raise NotImplementedError
+
+    def save(self, path: Path, network: nn.Module, training: Mapping[str, Any]) -> None:
+        """Write a weights file that the rest of the package can load.
+
+        Args:
+            path: file.
+            network: what `build` made, trained.
+            training: plain values that say how it was made.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        raise NotImplementedError
+
+    def start_from(self, network: nn.Module, path: Path) -> None:
+        """Load the weights of a file into a network, in place.
+
+        Raises:
+            IvifError: a file that is missing, damaged or of something else.
+        """
+        raise NotImplementedError
+
+    def shipped_path(self) -> Path:
+        """Where weights of this recipe lie in the package, there or not."""
+        raise NotImplementedError
 
     def rate(self, step: int) -> float:
         """Learning rate of a step (counted from 0): linear warm-up, then the schedule.
@@ -108,7 +165,7 @@ class Recipe:
         fall = self.final_rate + (1 - self.final_rate) * (1 + math.cos(math.pi * min(1, done))) / 2
         return self.learning_rate * warm * fall
 
-    def changed(self, settings: Iterable[str]) -> Recipe:
+    def changed(self: R, settings: Iterable[str]) -> R:
         """Return a copy with settings changed.
 
         Args:
@@ -128,9 +185,15 @@ class Recipe:
 
     def settings(self) -> dict[str, Any]:
         """Plain values of all settings, for the run folder and to compare a resumed run with."""
-        values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)
-                  if item.name not in ('objective', 'score', 'data')}
-        return {**values, 'betas': list(self.betas), 'data': dataclasses.asdict(self.data)}
+        values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        return {name: _plain(value) for name, value in values.items() if not callable(value)}
+
+
+def _plain(value: Any) -> Any:
+    """Bring a setting to what a file takes."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _changed(node: Any, full: str, parts: list[str], text: str) -> Any:

@@ -27,15 +27,12 @@ import torch
 from torch import Tensor
 
 from ivif_ros.errors import IvifError, ParameterError
-from ivif_ros.fusion.weights import save_weights
-from ivif_ros.training.batch import Batch
+from ivif_ros.training.batch import Movable
 from ivif_ros.training.checkpoint import RunFolder, save_state, write_atomically
-from ivif_ros.training.data.loader import make_loader
 from ivif_ros.training.distributed import Processes
 from ivif_ros.training.learner import Learner
 from ivif_ros.training.logs import CsvLog, Progress, TensorBoard
 from ivif_ros.training.recipe import Recipe
-from ivif_ros.training.validate import Validation
 
 SKIP_LIMIT = 25
 """So many steps in a row without finite losses and gradients end a run."""
@@ -143,17 +140,16 @@ class _Run:
         self._start, self._before = time.monotonic(), self._done.seconds
         self._loss: float | None = None
         self._progress: Progress | None = None
-        self._loader = make_loader(
-            recipe.data, options.data, 'train', recipe.batch_size // processes.world, recipe.crop,
-            options.seed, self._done.step, processes.rank, processes.world, options.workers)
+        self._loader = recipe.batches(
+            options.data, options.seed, self._done.step, processes.rank, processes.world,
+            options.workers)
         if processes.is_first:
             self._open_outputs()
 
     def _open_outputs(self) -> None:
-        """Read the validation pairs and open the logs, in the first process."""
+        """Read the validation data and open the logs, in the first process."""
         recipe, step = self._recipe, self._done.step
-        self._validation = Validation(
-            self._options.data, recipe.data.datasets, recipe.validation_pairs)
+        self._validation = recipe.validation(self._options.data)
         self._folder.make()
         self._folder.describe({
             'method': recipe.name, 'command': self._options.command, 'seed': self._options.seed,
@@ -261,19 +257,19 @@ class _Run:
         row = {'step': done.step, 'score': score, **verdict.metrics}
         self._verdicts.add(row)
         self._board.scalars('validation', row, done.step)
-        self._board.picture('visible_thermal_fused', verdict.picture, done.step)
+        self._board.picture(self._validation.picture_name, verdict.picture, done.step)
         png = cv2.imencode('.png', verdict.picture)[1]
         write_atomically(self._folder.picture, lambda part: part.write_bytes(png.tobytes()))
         if score > done.best_score:
             done.best_score, done.best_step = score, done.step
-            save_weights(self._folder.best, recipe.network, recipe.config, network, {
+            recipe.save(self._folder.best, network, {
                 'command': self._options.command, 'method': recipe.name, 'step': done.step,
                 'steps': recipe.steps, 'seed': self._options.seed, 'score': score,
                 'metrics': verdict.metrics, 'settings': self._settings,
                 'torch': str(torch.__version__)})
         if self._progress is not None:
-            figures = ' '.join(f'{name} {verdict.metrics[name]:.3f}' for name in (
-                'EN', 'SF', 'SCD', 'VIF', 'Qabf', 'SSIM'))
+            figures = ' '.join(f'{name} {verdict.metrics[name]:.3f}'
+                               for name in self._validation.figures)
             self._progress.say(f'step {done.step}: score {score:.4f} ({figures})')
 
     def _save(self) -> None:
@@ -301,7 +297,7 @@ class _Meter:
         self._busy = self._waited = 0.0
         self._clock = time.monotonic()
 
-    def next_batch(self, loader: Iterator[Batch]) -> Batch:
+    def next_batch(self, loader: Iterator[Movable]) -> Movable:
         start = time.monotonic()
         try:
             batch = next(loader)

@@ -1,22 +1,18 @@
 # Copyright 2026 ivif_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Validation: the exact metrics of whole images that training does not see."""
+"""Validation: what a network is worth on data that training does not see."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
 import torch
 from torch import nn
 
-from ivif_ros.errors import SourceError
-from ivif_ros.metrics import fusion as metrics
-from ivif_ros.training.data.pairs import Pair, whole_pairs
 from ivif_ros.types import Array
 
 PICTURE_WIDTH = 480
@@ -28,76 +24,50 @@ class Verdict:
     """Outcome of one validation.
 
     Attributes:
-        metrics: means over all pairs (EN, SD, ...), and over those of each data set
+        metrics: figures over all pairs (EN, SD, ...), and over those of each data set
             ('msrs/EN', ...) where there are several.
-        picture: visible, thermal and fused image of one pair of each data set, (H, W) uint8.
+        picture: images of one pair of each data set, (H, W) uint8.
     """
 
     metrics: dict[str, float]
     picture: Array
 
 
-class Validation:
-    """Pairs of the validation split, kept as bytes."""
+class Validation(Protocol):
+    """Data that choose the best weights."""
 
-    def __init__(self, root: Path | str, datasets: Sequence[str], most: int) -> None:
-        """Read the pairs.
+    @property
+    def figures(self) -> Sequence[str]:
+        """Names of the metrics that people are shown in the course of a run."""
 
-        Args:
-            root: folder of data sets, or one data set.
-            datasets: data sets to use, none for all.
-            most: at most this many pairs of each data set.
-
-        Raises:
-            SourceError: no such folder, or no validation pairs in it.
-        """
-        self._pairs: dict[str, list[Pair]] = defaultdict(list)
-        for files, pair in whole_pairs(root, 'validation', datasets, most):
-            self._pairs[files.dataset].append(pair)
-        if not self._pairs:
-            raise SourceError(f"training data '{root}' has no still pairs of the validation split: "
-                              'add pairs (about a tenth of them becomes validation)')
+    @property
+    def picture_name(self) -> str:
+        """What the picture shows, as a name for TensorBoard."""
 
     def __len__(self) -> int:
         """Number of pairs."""
-        return sum(len(pairs) for pairs in self._pairs.values())
 
     def judge(self, network: nn.Module, device: torch.device) -> Verdict:
-        """Fuse all pairs and measure the result as 8-bit images.
+        """Measure a network.
 
         Args:
             network: called in `eval` mode and left in the mode that it was in.
             device: where the network is.
         """
-        training = network.training
-        network.eval()
-        found: dict[str, list[dict[str, float]]] = {}
-        rows: list[Array] = []
-        for name, pairs in self._pairs.items():
-            found[name] = []
-            for index, pair in enumerate(pairs):
-                fused = fuse(network, pair, device)
-                found[name].append(metrics.evaluate(fused, pair.thermal, pair.visible))
-                if index == 0:
-                    rows.append(side_by_side(pair.visible, pair.thermal, fused))
-        network.train(training)
-        means = _means([one for several in found.values() for one in several])
-        if len(found) > 1:
-            means.update({f'{name}/{key}': value for name, several in found.items()
-                          for key, value in _means(several).items()})
-        return Verdict(means, np.concatenate(rows))
 
 
-@torch.no_grad()
-def fuse(network: nn.Module, pair: Pair, device: torch.device) -> Array:
-    """Fuse a pair of 8-bit images to an 8-bit image, (H, W) uint8."""
-    visible, thermal = (torch.from_numpy(np.ascontiguousarray(plane))[None, None].to(device) / 255
-                        for plane in (pair.visible, pair.thermal))
-    fused = network(visible, thermal)[0, 0].float()
-    # A network that has diverged may give NaN; those pixels become black instead of undefined.
-    levels = torch.nan_to_num(fused).clamp(0, 1).mul(255).round()
-    image: Array = levels.to(torch.uint8).cpu().numpy()
-    return image
+def with_datasets(means: dict[str, float],
+                  single: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Add the figures of each data set under 'name/figure', where there are several.
+
+    Args:
+        means: figures over all pairs.
+        single: data set -> the same figures over its pairs.
+    """
+    if len(single) < 2:
+        return means
+    return {**means, **{f'{name}/{key}': value for name, figures in single.items()
+                        for key, value in figures.items()}}
 
 
 def side_by_side(*images: Array) -> Array:
@@ -106,7 +76,3 @@ def side_by_side(*images: Array) -> Array:
     return np.concatenate([
         np.asarray(cv2.resize(image, (PICTURE_WIDTH, height), interpolation=cv2.INTER_AREA))
         for image in images], axis=1)
-
-
-def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
-    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}

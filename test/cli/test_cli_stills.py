@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """`ivif fuse` and `ivif register` on files."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
 
 from ivif_ros.cli.main import main
+from ivif_ros.types import DeformationSource
 
 CALIBRATION = """
 rgb:
@@ -99,8 +102,8 @@ def test_a_stretched_thermal_image_has_the_map_of_a_stretch(folders):
     assert sorted(path.name for path in (folders / 'out').iterdir()) == [
         'a.npz', 'a.png', 'b.npz', 'b.png']
     with np.load(folders / 'out' / 'a.npz') as file:
-        assert sorted(file) == ['confidence', 'map']
-        mapped, confidence = file['map'], file['confidence']
+        assert sorted(file) == ['confidence', 'confidence_map', 'map']
+        mapped, confidence, trust = file['map'], file['confidence'], file['confidence_map']
     assert mapped.dtype == np.float32
     assert mapped.shape == (120, 160, 2)
     x, y = np.meshgrid(np.arange(160), np.arange(120))
@@ -109,6 +112,9 @@ def test_a_stretched_thermal_image_has_the_map_of_a_stretch(folders):
     assert confidence.dtype == np.float32
     assert confidence.shape == ()
     assert 0 <= confidence <= 1
+    assert trust.dtype == np.float32
+    assert trust.shape == (120, 160)
+    assert (trust == confidence).all(), 'the trust in the whole holds everywhere'
     registered = read(folders / 'out' / 'a.png')
     assert registered.shape == (120, 160)
     assert registered.dtype == np.uint8
@@ -116,6 +122,44 @@ def test_a_stretched_thermal_image_has_the_map_of_a_stretch(folders):
     expected = cv2.resize(thermal_image(seed=ord('a')).astype(np.float32), (160, 120))
     assert np.corrcoef(registered[4:-4, 4:-4].ravel(), expected[4:-4, 4:-4].ravel())[0, 1] > 0.999
     assert np.ptp(registered) > 150
+
+
+def test_pictures_to_check_by_eye_are_written_where_asked_for(folders, capsys):
+    assert run('register', folders, '--set', 'registration.mode=none', '--pictures') == 0
+    assert sorted(path.name for path in (folders / 'out').iterdir()) == [
+        f'{stem}{end}' for stem in 'ab' for end in ('.npz', '.png', '_overlay.jpg')]
+    sheet = read(folders / 'out' / 'a_overlay.jpg').astype(int)
+    # Stretched is what it was before, and stretched is what it is: both columns are the same.
+    gap = (sheet.shape[1] - 2 * 640) // 3
+    left, right = (sheet[40:500, x:x + 640] for x in (gap, 640 + 2 * gap))
+    assert np.ptp(left) > 150
+    assert np.abs(left - right).mean() < 3
+    out = capsys.readouterr().out
+    for stem in 'ab':
+        assert f"{stem}: not estimated: registration.mode is 'none'" in out
+    assert 'unknown' in out
+
+
+def test_why_a_deformation_is_not_estimated_is_said_for_that_pair(folders, capsys, monkeypatch):
+    from ivif_ros import pipeline
+    from ivif_ros.registration import Estimate
+
+    def estimator(rgb, thermal, initial):
+        good = (rgb == rgb_image(seed=ord('b'))).all()
+        found = dataclasses.replace(
+            initial, source=DeformationSource.ESTIMATED, confidence=0.75, residual_px=0.5,
+            confidence_map=np.array([[0.0, 1.0], [0.0, 1.0]]))
+        return Estimate(found, True, '') if good else Estimate(initial, False, 'too foggy')
+    monkeypatch.setattr(pipeline, 'default_estimator', lambda device: estimator)
+    assert run('register', folders) == 0
+    out = capsys.readouterr().out
+    assert 'a: not estimated: too foggy' in out
+    assert 'b: not estimated' not in out
+    assert '1 of them' in out
+    assert '0.75' in out
+    with np.load(folders / 'out' / 'b.npz') as file:
+        assert file['confidence'] == np.float32(0.75)
+        np.testing.assert_allclose(file['confidence_map'][7], np.arange(160) / 159, atol=1e-5)
 
 
 def test_a_calibration_file_gives_the_map(tmp_path):

@@ -79,8 +79,9 @@ def test_arrays_are_copied_and_frozen():
     assert camera.matrix[0, 0] == 400
     with pytest.raises(ValueError, match='read-only'):
         camera.matrix[0, 0] = 1
-    deformation = Deformation((8, 6), (4, 3), np.eye(3), np.zeros((2, 2, 2)))
-    for array in (deformation.homography, deformation.grid):
+    deformation = Deformation((8, 6), (4, 3), np.eye(3), np.zeros((2, 2, 2)),
+                              confidence_map=np.zeros((2, 2)))
+    for array in (deformation.homography, deformation.grid, deformation.confidence_map):
         with pytest.raises(ValueError, match='read-only'):
             array[0, 0] = 1
 
@@ -94,6 +95,9 @@ def test_arrays_are_copied_and_frozen():
     ({'grid': np.zeros((1, 5, 2))}, r'\(1, 5, 2\)'),
     ({'grid': np.zeros((5, 5))}, r'\(5, 5\)'),
     ({'grid': np.full((2, 2, 2), np.nan)}, 'grid is not finite'),
+    ({'confidence_map': np.zeros((2, 2, 2))}, r'\(2, 2, 2\)'),
+    ({'confidence_map': np.full((2, 2), 1.5)}, 'expected 0 to 1'),
+    ({'confidence_map': np.full((2, 2), np.nan)}, 'expected 0 to 1'),
 ])
 def test_deformation_refuses(change, words):
     with pytest.raises(CalibrationError, match=words):

@@ -11,7 +11,8 @@ from ivif_ros.fusion import export, registry
 from ivif_ros.fusion.export import export_method
 from ivif_ros.fusion.networks import build
 from ivif_ros.fusion.registry import MethodOptions
-from ivif_ros.fusion.weights import load_network, save_weights
+from ivif_ros.fusion.weights import load_network
+from ivif_ros.weights_file import save_weights
 
 
 @pytest.fixture(scope='module')

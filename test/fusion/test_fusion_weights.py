@@ -19,8 +19,9 @@ from ivif_ros.fusion.learned import NetworkMethod
 from ivif_ros.fusion.networks import NETWORKS, VARIANTS, build
 from ivif_ros.fusion.registry import MethodOptions
 from ivif_ros.fusion.trial import trial_pictures
-from ivif_ros.fusion.weights import load_network, read_weights, save_weights, shipped_names
+from ivif_ros.fusion.weights import load_network, read_weights, shipped_names
 from ivif_ros.parameters import FusionParameters
+from ivif_ros.weights_file import save_weights
 
 
 def write(path, name='fusiongan', seed=3, half=False, **config):

@@ -33,6 +33,7 @@ status.dropped = [Counter(name='rgb.late', count=3)]
 deformation = Deformation(source=Deformation.ESTIMATED, confidence=0.5, grid_width=2, grid_height=1)
 deformation.homography = [1.0, 0.0, 3.5, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
 deformation.displacement.fromlist([0.25, -0.5, 1.0, 2.0])
+deformation.confidence_map.fromlist([0, 255])
 
 found = ObjectHypothesisWithPose()
 found.hypothesis.class_id, found.hypothesis.score = 'person', 0.75
@@ -74,7 +75,7 @@ print(json.dumps({
                status.header.stamp.sec, status.latencies[0].name, status.latencies[0].latency,
                status.dropped[0].name, status.dropped[0].count],
     'deformation': [deformation.source, deformation.confidence, list(deformation.homography),
-                    list(deformation.displacement)],
+                    list(deformation.displacement), list(deformation.confidence_map)],
     'boxes': [boxes[0].id, boxes[0].results[0].hypothesis.class_id,
               boxes[0].results[0].hypothesis.score, boxes[0].bbox.center.position.x,
               boxes[0].bbox.size_y],
@@ -109,6 +110,7 @@ def test_messages_cross_processes(environment):
     assert got['deformation'][:2] == [2, 0.5]
     assert np.array_equal(got['deformation'][2], [1, 0, 3.5, 0, 1, 0, 0, 0, 1])
     assert got['deformation'][3] == [0.25, -0.5, 1.0, 2.0]
+    assert got['deformation'][4] == [0, 255]
     assert got['boxes'] == ['7', 'person', 0.75, 10.5, 20.0]
     # What the publisher announces over DDS; distributions before Iron announce nothing.
     for name, announced in got['hashes'].items():

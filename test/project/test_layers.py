@@ -19,7 +19,7 @@ ROS = {'rclpy', 'sensor_msgs', 'std_msgs', 'std_srvs', 'vision_msgs', 'geometry_
 # A package may import from packages of its own level and of lower ones.
 LEVELS = {
     'types': 0, 'errors': 0, 'frame_source': 0, 'counters': 0, 'image_file': 0, 'memory': 0,
-    'parameters': 0, 'msg': 0,
+    'parameters': 0, 'msg': 0, 'weights_file': 0,
     'sync': 1, 'thermal': 1, 'health': 1, 'registration': 1, 'fusion': 1, 'detection': 1,
     'simulation': 1, 'metrics': 1, 'interfaces': 1, 'pipeline': 2, 'training': 2, 'ros': 3,
     'sources': 4, 'bags': 4, 'nodes': 5, 'cli': 5, 'demo': 6}

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calibration files and rigid transforms."""
 
+import re
 from pathlib import Path
 
 import cv2
@@ -9,12 +10,19 @@ import numpy as np
 import pytest
 
 from ivif_ros.errors import CalibrationError, OutputError
-from ivif_ros.registration import Calibration, load_calibration, save_calibration
+from ivif_ros.registration import (
+    Calibration,
+    fitted_deformation,
+    load_calibration,
+    points_to_thermal,
+    save_calibration,
+)
 from ivif_ros.registration.extrinsics import (
     check_rigid,
     matrix_from_quaternion,
     quaternion_from_matrix,
 )
+from ivif_ros.registration.maps import grid_nodes
 from ivif_ros.types import CameraModel, Deformation, DeformationSource
 
 CAMERA = """
@@ -53,12 +61,100 @@ def test_round_trip_keeps_every_number(tmp_path):
         np.testing.assert_allclose(after.matrix, before.matrix, rtol=1e-12)
         np.testing.assert_allclose(after.distortion, before.distortion, rtol=1e-12)
     np.testing.assert_allclose(loaded.thermal_from_rgb, rigid(), atol=1e-12)
-    np.testing.assert_allclose(loaded.deformation.homography, deformation.homography, rtol=1e-12)
-    np.testing.assert_allclose(loaded.deformation.grid, grid, atol=1e-5)
+    np.testing.assert_allclose(loaded.deformation.homography, deformation.homography, rtol=1e-9)
+    np.testing.assert_allclose(loaded.deformation.grid, grid, atol=0.0006)
     assert loaded.deformation.confidence == pytest.approx(0.7)
     assert loaded.deformation.residual_px == pytest.approx(1.5)
     assert loaded.deformation.source is DeformationSource.CALIBRATION
     assert 'X_thermal = R X_rgb + xyz' in path.read_text()
+
+
+def measured(seed=0):
+    """A deformation with everything that can be measured."""
+    rng = np.random.default_rng(seed)
+    return Deformation(
+        (1280, 960), (640, 512), 3.0 * np.array(
+            [[0.41234567890123, -0.01234567890123, 27.359], [0.0032428, 0.6, -16.32],
+             [-7.522092e-06, -2.1272e-05, 1.0]]),
+        rng.normal(0, 3, (4, 5, 2)) - [[[0, 0.0001]]], 0.777777777, 1.23456789,
+        DeformationSource.ESTIMATED, rng.uniform(size=(3, 4)))
+
+
+def test_what_is_loaded_and_saved_again_is_the_same(tmp_path):
+    first, second = tmp_path / 'first.yaml', tmp_path / 'second.yaml'
+    save_calibration(first, Calibration(deformation=measured()))
+    loaded = load_calibration(first)
+    save_calibration(second, loaded)
+    assert first.read_text() == second.read_text()
+    again = load_calibration(second).deformation
+    for name in ('homography', 'grid', 'confidence_map'):
+        np.testing.assert_array_equal(
+            getattr(again, name), getattr(loaded.deformation, name), err_msg=name)
+    assert again.residual_px == loaded.deformation.residual_px
+    # Rounding moves no pixel by more than a thousandth.
+    nodes = grid_nodes((1280, 960), 9, 7).reshape(-1, 2)
+    np.testing.assert_allclose(
+        points_to_thermal(again, nodes), points_to_thermal(measured(), nodes), atol=0.001)
+    np.testing.assert_allclose(again.confidence_map, measured().confidence_map, atol=0.0051)
+
+
+def test_people_can_read_the_file(tmp_path):
+    path = tmp_path / 'rig.yaml'
+    save_calibration(path, Calibration(deformation=measured()))
+    lines = path.read_text().splitlines()
+    text = '\n'.join(lines)
+    assert max(map(len, lines)) <= 100
+    assert re.search('thermal sees [0-9.]+ of the width', text)
+    assert '-0.0,' not in text
+    keys = [line.split(':')[0].strip() for line in lines if re.match('  [a-z_]+:', line)]
+    assert keys == ['rgb_size', 'thermal_size', 'homography', 'confidence', 'residual_px', 'grid',
+                    'confidence_map']
+    for key in keys:
+        # Each entry, or the group that it begins or belongs to, is explained above it.
+        index = next(i for i, line in enumerate(lines) if line.strip().startswith(f'{key}:'))
+        assert '#' in lines[index - 1] or key == 'thermal_size', key
+    start = lines.index('  homography:')
+    assert [line.count(',') for line in lines[start + 3:start + 6]] == [3, 3, 2]
+
+
+@pytest.mark.parametrize(('text', 'words'), [
+    ('{rows: 2, cols: 2, data: [0, 1, 0.5]}', ['deformation.confidence_map.data', '4']),
+    ('{rows: 2, cols: 2, data: [0, 1, 0.5, 7]}', ['deformation', '0 to 1']),
+    ('5', ['deformation.confidence_map']),
+])
+def test_a_wrong_confidence_map_is_named(tmp_path, text, words):
+    path = tmp_path / 'rig.yaml'
+    path.write_text(
+        'deformation: {rgb_size: [4, 4], thermal_size: [4, 4], homography: {rows: 3, cols: 3, '
+        f'data: [1, 0, 0, 0, 1, 0, 0, 0, 1]}}, confidence_map: {text}}}')
+    with pytest.raises(CalibrationError) as caught:
+        load_calibration(path)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_measured_map_fits_resized_images_of_the_same_cameras():
+    deformation = measured()
+    assert fitted_deformation(deformation, (1280, 960), (640, 512)) is deformation
+    half = fitted_deformation(deformation, (640, 480), (320, 256))
+    assert half.residual_px == pytest.approx(deformation.residual_px / 2)
+    # Pixel centres: pixel x of an image is 2 x + 0.5 of one that is twice as large.
+    point = np.array([[300.0, 200.0]])
+    np.testing.assert_allclose(
+        2 * points_to_thermal(half, point) + 0.5, points_to_thermal(deformation, 2 * point + 0.5),
+        atol=0.02)
+
+
+@pytest.mark.parametrize(('rgb', 'thermal', 'words'), [
+    ((1280, 720), (640, 512), ['RGB', '1280x960', '1280x720', 'ivif calibrate']),
+    ((1280, 960), (640, 480), ['thermal', '640x512', '640x480']),
+    ((960, 1280), (640, 512), ['RGB', '960x1280']),
+])
+def test_a_measured_map_of_other_cameras_is_refused(rgb, thermal, words):
+    with pytest.raises(CalibrationError) as caught:
+        fitted_deformation(measured(), rgb, thermal)
+    for word in words:
+        assert word in str(caught.value)
 
 
 def test_deformation_without_cameras_can_be_stored(tmp_path):

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Evaluation, composition and resampling of deformations against plain loops."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import torch
 
 from ivif_ros.errors import CalibrationError
 from ivif_ros.registration import Warper, dense_map, points_to_thermal, rescaled
-from ivif_ros.registration.maps import NOWHERE, blend, distance_px, precomposed
+from ivif_ros.registration.maps import NOWHERE, precomposed
 from ivif_ros.registration.warp import FEATHER_PX, OpencvSampler, TorchSampler, clamped_map
 from ivif_ros.types import Deformation
 
@@ -59,6 +61,17 @@ def test_affine_maps_with_any_scale_of_the_matrix():
         dense_map(make(homography=4 * affine)), dense_map(make(homography=affine)), atol=1e-4)
 
 
+def test_confidence_maps_move_with_their_nodes():
+    trust = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
+    deformation = make(confidence_map=trust)
+    twice = rescaled(deformation, (128, 96), (72, 60)).confidence_map
+    np.testing.assert_allclose(twice, trust, atol=0.02)
+    shift = np.array([[1.0, 0, 63 / 3], [0, 1, 0], [0, 0, 1]])
+    moved = precomposed(deformation, shift).confidence_map
+    np.testing.assert_allclose(moved[:, :3], trust[:, 1:], atol=1e-6)
+    np.testing.assert_allclose(moved[:, 3], trust[:, 3], atol=1e-6)
+
+
 def test_behind_the_camera_is_nowhere():
     turned = np.array([[1, 0, 0], [0, 1, 0], [-1 / 32, 0, 1.0]])
     field = dense_map(make(homography=turned, nodes=None))
@@ -92,18 +105,6 @@ def test_precomposed_moves_the_pixel_first():
     np.testing.assert_allclose(
         points_to_thermal(composed, np.array([[30.0, 22.0]]))[0],
         mapped(deformation, u / w, v / w), atol=0.5)
-
-
-def test_blend_moves_corners_proportionally():
-    first, second = make(nodes=None), make(nodes=(3, 4), homography=H + 0.02 * np.eye(3))
-    assert blend(first, second, 1.0) is second
-    half = blend(first, second, 0.5)
-    for x, y in ((0, 0), (63, 0), (63, 47), (0, 47)):
-        middle = (mapped(first, x, y) + mapped(second, x, y)) / 2
-        np.testing.assert_allclose(mapped(half, x, y), middle, atol=1e-4)
-    assert distance_px(first, blend(first, second, 0.0)) < 1e-3
-    with pytest.raises(CalibrationError, match='rescaled'):
-        blend(first, Deformation.stretch((10, 10), (10, 10)), 0.5)
 
 
 def smooth(width, height):
@@ -162,8 +163,15 @@ def test_weight_rises_from_the_border_of_the_thermal_image():
     row = weight[24].numpy()
     assert (row[:20] == 0).all()
     assert 0 < row[20] < 0.5
-    assert (np.diff(row[19:20 + int(FEATHER_PX)]) > 0).all()
-    assert (row[20 + int(FEATHER_PX):] == 1).all()
+    assert (np.diff(row[19:20 + FEATHER_PX]) > 0).all()
+    assert (row[20 + FEATHER_PX:] == 1).all()
+
+
+def test_maps_are_rebuilt_only_for_other_arrays():
+    warper, deformation = Warper('cpu'), make()
+    before = warper.weight(deformation)
+    assert warper.weight(replace(deformation, confidence=0.1)) is before
+    assert warper.weight(replace(deformation, grid=None)) is not before
 
 
 def test_images_are_not_overwritten_by_the_next():

@@ -36,6 +36,7 @@ from ivif_ros.types import (
     FramePair,
     FusionResult,
     Mode,
+    ThermalOffset,
 )
 
 STAMP = 1_700_000_000_123_456_789
@@ -184,7 +185,8 @@ def test_deformation(world, grid):
     deformation = Deformation(
         (640, 480), (160, 120), np.array([[0.25, 0.01, 3], [0, 0.26, -2], [1e-5, 0, 1]]),
         None if grid is None else rng.normal(size=(*grid, 2)).astype(np.float32),
-        confidence=0.75, residual_px=1.5, source=DeformationSource.LAST_GOOD)
+        confidence=0.75, residual_px=1.5, source=DeformationSource.LAST_GOOD,
+        confidence_map=None if grid is None else rng.uniform(size=(5, 7)))
     message = world.send(
         deformation_message(world.factory, deformation, STAMP, 'rgb', 'thermal'))
     assert header_of(message) == (STAMP, 'rgb')
@@ -193,6 +195,8 @@ def test_deformation(world, grid):
     if grid is not None:
         # Row i, column j, then x before y.
         assert message.displacement[(2 * 4 + 3) * 2 + 1] == deformation.grid[2, 3, 1]
+        assert (message.confidence_width, message.confidence_height) == (7, 5)
+        assert message.confidence_map[4 * 7 + 2] == round(255 * deformation.confidence_map[4, 2])
     back = deformation_from_message(message)
     assert back.rgb_size == (640, 480)
     assert back.thermal_size == (160, 120)
@@ -201,10 +205,15 @@ def test_deformation(world, grid):
     assert grid is None or np.array_equal(back.grid, deformation.grid)
     assert (back.confidence, back.residual_px, back.source) == (
         0.75, 1.5, DeformationSource.LAST_GOOD)
+    if grid is None:
+        assert back.confidence_map is None
+    else:
+        np.testing.assert_allclose(back.confidence_map, deformation.confidence_map, atol=0.5 / 255)
 
 
 @pytest.mark.parametrize('change', [
-    {'grid_width': 5, 'grid_height': 2}, {'source': 9}, {'confidence': 1.5}, {'rgb_width': 0}])
+    {'grid_width': 5, 'grid_height': 2}, {'source': 9}, {'confidence': 1.5}, {'rgb_width': 0},
+    {'confidence_width': 4, 'confidence_height': 3}])
 def test_contradictory_deformation(change):
     message = deformation_message(
         RosbagsFactory(), Deformation.stretch((640, 480), (160, 120)), STAMP, 'rgb', 'thermal')
@@ -218,7 +227,8 @@ def result(**fields):
     rgb = Frame(STAMP, 'rgb', np.zeros((2, 2, 3), np.uint8))
     thermal = Frame(STAMP + 7_000_000, 'thermal', np.zeros((2, 2), np.uint16))
     return FusionResult(**{
-        'pair': FramePair(rgb, thermal, skew_ns=-2_500_000, held=True), 'mode': Mode.FUSED,
+        'pair': FramePair(rgb, thermal, skew_ns=-2_500_000, held=True,
+                          offset=ThermalOffset(-40.0, -80.5, 3.25)), 'mode': Mode.FUSED,
         'reason': '', 'fused': np.zeros((2, 2, 3), np.uint8), 'thermal_registered': None,
         'deformation': Deformation((2, 2), (2, 2), np.eye(3), confidence=0.5, residual_px=0.25,
                                    source=DeformationSource.ESTIMATED),
@@ -231,6 +241,8 @@ def test_status(world):
         dropped={'rgb.late': 3, 'thermal.frozen': 2**40}))
     assert header_of(got) == (STAMP, 'rgb')
     assert (got.mode, got.reason, got.skew, got.thermal_held) == (0, '', -2.5, True)
+    assert (got.thermal_offset, got.thermal_offset_estimate, got.thermal_offset_std) == (
+        -40.0, -80.5, 3.25)
     assert (stamp_of(got.rgb_stamp), stamp_of(got.thermal_stamp)) == (STAMP, STAMP + 7_000_000)
     assert (got.deformation_source, got.confidence, got.residual) == (2, 0.5, 0.25)
     assert [(x.name, x.latency) for x in got.latencies] == [('fusion', 1.5), ('warp', 0.25)]
@@ -248,6 +260,9 @@ def test_status_of_one_camera(world):
     assert (stamp_of(got.rgb_stamp), stamp_of(got.thermal_stamp)) == (STAMP, 0)
     assert (got.deformation_source, got.confidence) == (0, 0.0)
     assert math.isnan(got.residual)
+    assert got.thermal_offset == 0.0
+    assert math.isnan(got.thermal_offset_estimate)
+    assert math.isnan(got.thermal_offset_std)
 
 
 FOUND = Detections(

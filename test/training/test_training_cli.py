@@ -17,6 +17,7 @@ from ivif_ros.fusion import weights
 from ivif_ros.fusion.networks import NETWORKS
 from ivif_ros.training import fusion
 from ivif_ros.training.learner import Learner
+from ivif_ros.training.recipe import Recipe
 from ivif_ros.training.recipes import RECIPES, load_recipe
 
 
@@ -110,7 +111,7 @@ def test_a_finished_run_can_be_shipped_later_and_started_from(call, data, tmp_pa
     first, second = tmp_path / 'first', tmp_path / 'second'
     assert call(*toy(data, first))[0] == 0
     assert not (tmp_path / 'package').exists()
-    monkeypatch.setattr(fusion, 'SHIP_LIMIT_BYTES', 1000)
+    monkeypatch.setattr(Recipe, 'SHIP_LIMIT_BYTES', 1000)
     status, _, err = call(*toy(data, first, '--resume', '--ship'))
     assert status == 2
     assert 'the package takes at most' in err
@@ -128,7 +129,7 @@ def test_a_finished_run_can_be_shipped_later_and_started_from(call, data, tmp_pa
     torch.save({**weights.read_weights(first / 'best.pt'), 'network': 'mini'}, other)
     status, _, err = call(*toy(data, tmp_path / 'third', '--init', other))
     assert status == 2
-    assert "belongs to the network 'mini', expected 'toy'" in err
+    assert "belongs to fusion method 'mini', expected 'toy'" in err
 
 
 def test_a_folder_that_holds_a_run(call, data, tmp_path):
@@ -185,7 +186,7 @@ def test_a_recipe_from_a_file(tmp_path, monkeypatch):
 
 def test_the_command_for_several_processes(monkeypatch):
     monkeypatch.setenv('WORLD_SIZE', '4')
-    assert fusion._command(['toy', '--out', 'a b']) == (
+    assert fusion.COMMAND.line(['toy', '--out', 'a b']) == (
         "torchrun --nproc-per-node 4 -m ivif_ros.training.fusion toy --out 'a b'")
 
 

@@ -14,7 +14,7 @@ from ivif_ros.training.batch import Batch
 from ivif_ros.training.losses.brightness import brightness_loss, glow_loss
 from ivif_ros.training.losses.noise import noise_gain_loss
 from ivif_ros.training.objectives.learned_pyramid import PyramidObjective, Weights
-from ivif_ros.training.recipe import Recipe
+from ivif_ros.training.recipe_fusion import FusionRecipe
 from ivif_ros.training.recipes import load_recipe
 
 LEVEL = 1 / 255
@@ -277,7 +277,7 @@ def test_a_few_steps_lower_the_objective():
 
 def test_the_recipe_makes_the_objective_and_scores_what_is_kept():
     recipe = load_recipe('learned_pyramid')
-    assert isinstance(recipe, Recipe)
+    assert isinstance(recipe, FusionRecipe)
     assert isinstance(recipe.objective(build('learned_pyramid')), PyramidObjective)
     poor = {'VIF': 0.4, 'Qabf': 0.5, 'SSIM': 0.6, 'SCD': 1.5, 'SF': 10.0}
     for name in poor:

@@ -29,9 +29,9 @@ from ivif_ros.training.data.splits import split_of
 from ivif_ros.training.distributed import Processes
 from ivif_ros.training.learner import Learner
 from ivif_ros.training.objective import FusionObjective, Objective
-from ivif_ros.training.recipe import Recipe
+from ivif_ros.training.recipe_fusion import FusionRecipe
 from ivif_ros.training.trainer import RunOptions, train
-from ivif_ros.training.validate import Validation
+from ivif_ros.training.validate_fusion import FusionValidation
 
 RECIPE = training_toy.RECIPE
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -215,8 +215,8 @@ def test_a_later_signal_does_not_wait_for_the_step(monkeypatch):
 
 def test_adam_step_by_hand():
     """Gain 1, visible 0.5, thermal 0.1: |0.5 g - 0.1| has the gradient 0.5, clipped to 0.2."""
-    recipe = Recipe(
-        'gain', 'gain', lambda network: FusionObjective(network, {
+    recipe = FusionRecipe(
+        name='gain', network='gain', objective=lambda network: FusionObjective(network, {
             'l1': (1.0, lambda fused, batch: (fused - batch.clean_thermal).abs().mean())}),
         learning_rate=0.1, warmup=3, clip_norm=0.2, schedule='constant', ema=0.5,
         betas=(0.8, 0.9), weight_decay=0.01)
@@ -255,8 +255,8 @@ def test_groups_step_in_their_order_and_on_their_own():
             self.seen.append(round(float(self.d.detach()), 4))
             return {'d': self.d ** 2} if group == 0 else {'n': (self.network.gain - self.d) ** 2}
 
-    learner = learner_of(Recipe('gain', 'gain', Two, learning_rate=0.5, warmup=0,
-                                schedule='constant'))
+    learner = learner_of(FusionRecipe(name='gain', network='gain', objective=Two, warmup=0,
+                                      learning_rate=0.5, schedule='constant'))
     losses, _ = learner.step(batch_of(0.5, 0.5), 0)
     assert learner.objective.seen == [3.0, 2.5]
     assert float(losses['n']) == pytest.approx(1.5 ** 2)
@@ -276,7 +276,8 @@ def test_groups_after_a_bad_one_do_not_step():
         def losses(self, batch, group):
             return {'d': self.d * math.inf} if group == 0 else {'n': self.network.gain ** 2}
 
-    learner = learner_of(Recipe('gain', 'gain', Two, ema=0.5, warmup=0))
+    learner = learner_of(FusionRecipe(
+        name='gain', network='gain', objective=Two, ema=0.5, warmup=0))
     losses, fine = learner.step(batch_of(0.5, 0.5), 0)
     assert not fine
     assert set(losses) == {'d'}
@@ -357,7 +358,7 @@ def test_validation_measures_the_rounded_image(data):
             return (visible + 2 * thermal) / 3
 
     network = Blend().train()
-    validation = Validation(data, (), 1)
+    validation = FusionValidation(data, (), 1)
     assert len(validation) == 1
     verdict = validation.judge(network, torch.device('cpu'))
     assert network.training
@@ -370,7 +371,7 @@ def test_validation_measures_the_rounded_image(data):
 def test_several_data_sets_are_also_reported_alone(tmp_path):
     training_toy.make_data(tmp_path, 0, 1, 'first')
     training_toy.make_data(tmp_path, 0, 2, 'second')
-    verdict = Validation(tmp_path, (), 5).judge(Gain(), torch.device('cpu'))
+    verdict = FusionValidation(tmp_path, (), 5).judge(Gain(), torch.device('cpu'))
     en = [verdict.metrics[name] for name in ('EN', 'first/EN', 'second/EN')]
     assert en[0] == pytest.approx((en[1] + 2 * en[2]) / 3)
     assert verdict.picture.shape == (800, 3 * 480)
@@ -379,7 +380,7 @@ def test_several_data_sets_are_also_reported_alone(tmp_path):
 def test_data_without_validation_pairs_say_so(tmp_path):
     training_toy.make_data(tmp_path, 2, 0)
     with pytest.raises(SourceError, match='no still pairs of the validation split'):
-        Validation(tmp_path, (), 5)
+        FusionValidation(tmp_path, (), 5)
 
 
 @pytest.mark.parametrize('workers', [0, 1])

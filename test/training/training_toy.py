@@ -10,7 +10,7 @@ from torch import nn
 from ivif_ros.training.data.config import DataConfig
 from ivif_ros.training.data.splits import split_of
 from ivif_ros.training.objective import Objective
-from ivif_ros.training.recipe import Recipe
+from ivif_ros.training.recipe_fusion import FusionRecipe
 
 RECIPE_FILE = """
 from ivif_ros.fusion.networks import NETWORKS
@@ -53,7 +53,7 @@ class ToyObjective(Objective):
                 'adversarial': 0.1 * ((self.discriminator(fused) - 1) ** 2).mean()}
 
 
-RECIPE = Recipe(
+RECIPE = FusionRecipe(
     name='toy', network='toy', objective=ToyObjective, steps=6, batch_size=2, crop=16,
     learning_rate=0.01, warmup=1, ema=0.9, validate_every=4, validation_pairs=2,
     data=DataConfig(cache_mb=10))

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -26,7 +26,8 @@ from ivif_ros.training.data.simulated import Streets
 from ivif_ros.training.data.splits import SPLITS, Split, check_split, known_datasets
 from ivif_ros.training.data.videos import Videos
 
-__all__ = ['DataConfig', 'make_loader', 'make_sources']
+__all__ = ['DataConfig', 'in_order', 'make_loader', 'make_sources']
+B = TypeVar('B')
 
 
 def make_sources(config: DataConfig, root: Path | str, split: Split) -> list[Source]:
@@ -83,15 +84,40 @@ def make_loader(config: DataConfig, root: Path | str, split: str = 'train', batc
         ParameterError: an argument out of range.
         SourceError: data that are missing or cannot be read.
     """
-    for name, value, low in (('batch_size', batch_size, 1), ('crop', crop, 8), ('seed', seed, 0),
+    if crop < 8:
+        raise ParameterError(f'crop is {crop}, expected 8 or more')
+    check_order(batch_size, seed, start_step, rank, world, workers)
+    checked = check_split(split)
+    sources = make_sources(config, root, checked)
+    batches = _Batches(config, sources, batch_size, crop, (seed, SPLITS.index(checked), rank))
+    return in_order(batches, sources, start_step, workers)
+
+
+def check_order(batch_size: int, seed: int, start_step: int, rank: int, world: int,
+                workers: int) -> None:
+    """Check the arguments that all loaders have.
+
+    Raises:
+        ParameterError: an argument out of range.
+    """
+    for name, value, low in (('batch_size', batch_size, 1), ('seed', seed, 0),
                              ('start_step', start_step, 0), ('workers', workers, 0)):
         if value < low:
             raise ParameterError(f'{name} is {value}, expected {low} or more')
     if not 0 <= rank < world:
         raise ParameterError(f'rank is {rank}, expected 0 to {world - 1} (world is {world})')
-    checked = check_split(split)
-    sources = make_sources(config, root, checked)
-    batches = _Batches(config, sources, batch_size, crop, (seed, SPLITS.index(checked), rank))
+
+
+def in_order(batches: Dataset[B], sources: Sequence[Source], start_step: int,
+             workers: int) -> Iterator[B]:
+    """Yield batches by their numbers, for ever.
+
+    Args:
+        batches: gives batch k for every k, always the same one.
+        sources: what the batches are drawn from; workers share what these have decoded.
+        start_step: number of the first batch.
+        workers: processes that prepare batches ahead; 0 prepares them when asked for.
+    """
     steps = itertools.count(start_step)
     if not workers:
         return (batches[step] for step in steps)

@@ -1,6 +1,6 @@
 # Copyright 2026 ivif_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Recipes by name; the modules load on first use. Each of them has a `RECIPE`."""
+"""Recipes of fusion by name; the modules load on first use. Each of them has a `RECIPE`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ivif_ros.errors import ParameterError
 
 if TYPE_CHECKING:
-    from ivif_ros.training.recipe import Recipe
+    from ivif_ros.training.recipe_fusion import FusionRecipe
 
 RECIPES: dict[str, str] = {
     name: f'ivif_ros.training.recipes.{name}' for name in (
@@ -22,7 +22,7 @@ RECIPES: dict[str, str] = {
 """Name -> module."""
 
 
-def load_recipe(name: str) -> Recipe:
+def load_recipe(name: str) -> FusionRecipe:
     """Load the recipe of a method.
 
     Args:
@@ -39,12 +39,12 @@ def load_recipe(name: str) -> Recipe:
         raise ParameterError(
             f"unknown method '{name}', expected one of {', '.join(sorted(RECIPES))}, or a "
             f'Python file with a RECIPE{hint}')
-    recipe: Recipe = importlib.import_module(RECIPES[name]).RECIPE
+    recipe: FusionRecipe = importlib.import_module(RECIPES[name]).RECIPE
     return recipe
 
 
-def _recipe_of_file(path: Path) -> Recipe:
-    from ivif_ros.training.recipe import Recipe
+def _recipe_of_file(path: Path) -> FusionRecipe:
+    from ivif_ros.training.recipe_fusion import FusionRecipe
 
     spec = importlib.util.spec_from_file_location(path.stem, path) if path.is_file() else None
     if spec is None or spec.loader is None:
@@ -52,6 +52,6 @@ def _recipe_of_file(path: Path) -> Recipe:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     recipe = getattr(module, 'RECIPE', None)
-    if not isinstance(recipe, Recipe):
-        raise ParameterError(f"recipe file '{path}' has no RECIPE of type Recipe")
+    if not isinstance(recipe, FusionRecipe):
+        raise ParameterError(f"recipe file '{path}' has no RECIPE of type FusionRecipe")
     return recipe

@@ -18,7 +18,7 @@ from ivif_ros.training.discriminators import Discriminator
 from ivif_ros.training.losses.pixel import gradient_of, intensity_of
 from ivif_ros.training.objective import Objective
 from ivif_ros.training.objectives.adversarial import AdversarialObjective
-from ivif_ros.training.recipe import Recipe
+from ivif_ros.training.recipe_fusion import FusionRecipe
 
 _CONTENT = 400.0
 _GRADIENT = 1.0
@@ -44,6 +44,6 @@ def objective(network: nn.Module) -> Objective:
                  'gradient': (_CONTENT * _GRADIENT, _gradient)})
 
 
-RECIPE = Recipe(
+RECIPE = FusionRecipe(
     name='fusiongan', network='fusiongan', objective=objective, steps=2000, batch_size=8, crop=96,
     learning_rate=2e-3, clip_norm=0.0, ema=0.99, data=DataConfig(degradation=0.0))

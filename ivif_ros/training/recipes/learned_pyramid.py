@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from ivif_ros.training.data.config import DataConfig
 from ivif_ros.training.objectives.learned_pyramid import PyramidObjective
-from ivif_ros.training.recipe import Recipe
+from ivif_ros.training.recipe_fusion import FusionRecipe
 
 
 def score(metrics: Mapping[str, float]) -> float:
@@ -17,7 +17,7 @@ def score(metrics: Mapping[str, float]) -> float:
             + metrics['SF'] / 100)
 
 
-RECIPE = Recipe(
+RECIPE = FusionRecipe(
     name='learned_pyramid', network='learned_pyramid', objective=PyramidObjective, steps=12000,
     batch_size=4, crop=224, learning_rate=3e-3, weight_decay=1e-4, warmup=100, ema=0.998,
     validate_every=1000, validation_pairs=8, score=score,

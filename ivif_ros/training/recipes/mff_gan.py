@@ -25,7 +25,7 @@ from ivif_ros.training.losses.focus import (
 )
 from ivif_ros.training.objective import Objective
 from ivif_ros.training.objectives.adversarial import AdversarialObjective
-from ivif_ros.training.recipe import Recipe
+from ivif_ros.training.recipe_fusion import FusionRecipe
 
 _CONTENT = 40.0
 _EVEN = 5000.0
@@ -56,6 +56,6 @@ def objective(network: nn.Module) -> Objective:
                  'gradient': (_CONTENT * _GRADIENT, _gradient)})
 
 
-RECIPE = Recipe(
+RECIPE = FusionRecipe(
     name='mff_gan', network='mff_gan', objective=objective, steps=2000, batch_size=8, crop=96,
     learning_rate=2e-3, clip_norm=0.0, ema=0.99, data=DataConfig(degradation=0.0))

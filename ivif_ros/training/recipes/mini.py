@@ -19,7 +19,7 @@ from ivif_ros.training.data.config import DataConfig
 from ivif_ros.training.losses.metric import SourceStatistics
 from ivif_ros.training.objective import Objective
 from ivif_ros.training.objectives.distillation import DistillationObjective
-from ivif_ros.training.recipe import Recipe
+from ivif_ros.training.recipe_fusion import FusionRecipe
 
 TEACHER = 'pyramid'
 
@@ -36,6 +36,6 @@ def objective(network: nn.Module) -> Objective:
         network, registry.create(TEACHER), weight=10.0, terms={'figures': (1.0, _figures)})
 
 
-RECIPE = Recipe(
+RECIPE = FusionRecipe(
     name='mini', network='mini', objective=objective, steps=1000, batch_size=4, crop=192,
     learning_rate=3e-3, ema=0.99, data=DataConfig(degradation=0.0))

@@ -9,7 +9,7 @@ from ivif_ros.training.data.config import DataConfig
 from ivif_ros.training.losses.pixel import gradient_max, intensity_max
 from ivif_ros.training.objective import Objective
 from ivif_ros.training.objectives.illumination import IlluminationObjective
-from ivif_ros.training.recipe import Recipe
+from ivif_ros.training.recipe_fusion import FusionRecipe
 
 
 def brightest(fused: Tensor, batch: Batch) -> Tensor:
@@ -28,6 +28,6 @@ def objective(network: nn.Module) -> Objective:
         network, 0.3, {'intensity': (0.7, brightest), 'texture': (4 * 5.0, texture)})
 
 
-RECIPE = Recipe(
+RECIPE = FusionRecipe(
     name='piafusion', network='piafusion', objective=objective, steps=2400, batch_size=4, crop=96,
     learning_rate=2e-3, data=DataConfig(degradation=0.0))

@@ -8,7 +8,7 @@ from ivif_ros.training.batch import Batch
 from ivif_ros.training.data.config import DataConfig
 from ivif_ros.training.losses.pmgi import proportional_loss
 from ivif_ros.training.objective import FusionObjective, Objective
-from ivif_ros.training.recipe import Recipe
+from ivif_ros.training.recipe_fusion import FusionRecipe
 
 
 def proportional(fused: Tensor, batch: Batch) -> Tensor:
@@ -23,6 +23,6 @@ def objective(network: nn.Module) -> Objective:
     return FusionObjective(network, {'proportional': (10.0, proportional)})
 
 
-RECIPE = Recipe(
+RECIPE = FusionRecipe(
     name='pmgi', network='pmgi', objective=objective, steps=1500, batch_size=4, crop=96,
     learning_rate=2e-3, validate_every=750, data=DataConfig(degradation=0.0))

@@ -9,7 +9,7 @@ from ivif_ros.training.data.config import DataConfig
 from ivif_ros.training.losses.pixel import gradient_joint, intensity_max
 from ivif_ros.training.losses.structural import ssim_loss
 from ivif_ros.training.objective import FusionObjective, Objective
-from ivif_ros.training.recipe import Recipe
+from ivif_ros.training.recipe_fusion import FusionRecipe
 
 
 def intensity(fused: Tensor, batch: Batch) -> Tensor:
@@ -33,6 +33,6 @@ def objective(network: nn.Module) -> Objective:
         'intensity': (2.0, intensity), 'gradient': (4.0, gradient), 'structure': (0.5, structure)})
 
 
-RECIPE = Recipe(
+RECIPE = FusionRecipe(
     name='restormer', network='restormer', objective=objective, steps=1600, batch_size=4, crop=96,
     learning_rate=2e-3, validate_every=800, data=DataConfig(degradation=0.0))

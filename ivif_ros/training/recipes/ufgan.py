@@ -23,7 +23,7 @@ from ivif_ros.training.losses.structural import ssim_loss
 from ivif_ros.training.losses.style import transfer_loss
 from ivif_ros.training.objective import Objective
 from ivif_ros.training.objectives.adversarial import AdversarialObjective
-from ivif_ros.training.recipe import Recipe
+from ivif_ros.training.recipe_fusion import FusionRecipe
 
 _CONTENT = 40.0
 _EVEN = 5000.0
@@ -73,6 +73,6 @@ def objective(network: nn.Module) -> Objective:
                  'structure': (_STRUCTURE, _structure), 'transfer': (_TRANSFER, Transfer())})
 
 
-RECIPE = Recipe(
+RECIPE = FusionRecipe(
     name='ufgan', network='ufgan', objective=objective, steps=1500, batch_size=6, crop=96,
     learning_rate=1.5e-3, clip_norm=0.0, ema=0.99, data=DataConfig(degradation=0.0))

@@ -1,0 +1,331 @@
+# Copyright 2026 ivif_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The estimator: from two images and a first guess to one deformation, global and dense.
+
+All of it works on images of about 320x240 pixels. Where nothing is known, every cell of the RGB
+image is compared with every cell of the thermal image, and a robust fit gives the global model.
+Then all cells vote, by the directions of their edges, for corrections that are global first and
+smooth at the end. At last the network says cell by cell how far the thermal image still is off,
+and how sure that is, which decides whether the result is believed. The thermal image is resampled
+for each step, straight from the raw image.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ivif_ros.registration.dense import DenseMap, centres
+from ivif_ros.registration.estimate import Estimate
+from ivif_ros.registration.maps import grid_nodes, rescaled, thermal_scale
+from ivif_ros.registration.matching import global_matches
+from ivif_ros.registration.network import (
+    COARSE,
+    FINE,
+    STEP,
+    Correction,
+    Features,
+    RegistrationNetwork,
+)
+from ivif_ros.registration.robust import consensus, fit_homography
+from ivif_ros.registration.structure import (
+    edge_directions,
+    edge_products,
+    shift_likelihood,
+    structure,
+)
+from ivif_ros.registration.trust import REFERENCE_WIDTH, confidence_of
+from ivif_ros.registration.voting import Vote, vote_anywhere, vote_nearby
+from ivif_ros.registration.weights import load_network
+from ivif_ros.types import Array, Deformation, DeformationSource, Size, check_image
+
+_PIXELS = 320 * 240
+_SMALLEST = 48
+_FLAT = 2.0
+_MATCH_TOLERANCE = 5.0
+_MATCH_DEVIATIONS = (2.5, 1.5, 1.0, 0.8, 0.7, 0.7)
+_FIT_TOLERANCE = 3.0
+_LARGEST_ERROR = 6.0
+_LEAST_MATCHED = 0.25
+
+
+class _Ballot(NamedTuple):
+    """How cells vote once.
+
+    Attributes:
+        level: 0 for shifts of 2 pixels, 1 for shifts of 4.
+        scale: factor by which cells of 4x4 pixels are joined.
+        sharpness: see `shift_likelihood`.
+        deviations: see `vote_nearby`.
+        smoothness: likewise, in pixels.
+    """
+
+    level: int
+    scale: int
+    sharpness: float
+    deviations: tuple[float, ...]
+    smoothness: float = 0.0
+
+
+# Chosen on validation pairs: from far to near, from many cells together to fewer.
+_BALLOTS = (
+    _Ballot(1, 4, 40.0, (2.0, 1.5, 1.0, 0.8)),
+    _Ballot(1, 4, 40.0, (2.0, 1.5, 1.0, 0.8)),
+    _Ballot(1, 2, 80.0, (2.0, 1.5, 1.0, 0.8)),
+    _Ballot(0, 2, 80.0, (1.5, 1.0)),
+    _Ballot(0, 4, 160.0, (1.5, 1.0, 1.0), 40.0),
+    _Ballot(0, 4, 160.0, (1.5, 1.0, 1.0), 40.0))
+
+
+@dataclass(frozen=True, eq=False)
+class _Verdict:
+    """What the last round says of the map that came out of it.
+
+    Attributes:
+        map: the map from working pixels to pixels of the small thermal image.
+        error: (rows, columns) float64 expected error in working pixels.
+        matched: (rows, columns) float64 probability that a cell is seen by both cameras.
+    """
+
+    map: DenseMap
+    error: Tensor
+    matched: Tensor
+
+
+class NetworkEstimator:
+    """Estimates deformations by the registration network; see `Estimator` for the call.
+
+    Calls from one thread at a time. The same images and first guess give the same estimate on the
+    same device.
+    """
+
+    def __init__(self, device: torch.device | str = 'cpu', *,
+                 network: RegistrationNetwork | None = None) -> None:
+        """Load the weights of the package, or take a network.
+
+        Args:
+            device: where it runs.
+            network: trained network; a copy of it is used.
+
+        Raises:
+            WeightsError: the weights are missing or damaged.
+        """
+        self._device = torch.device(device)
+        own = load_network() if network is None else copy.deepcopy(network)
+        self._network = _deployed(own.float().eval(), self._device)
+        self._precision = _fast_precision(self._device)
+
+    @classmethod
+    def from_network(cls, network: RegistrationNetwork,
+                     device: torch.device | str = 'cpu') -> NetworkEstimator:
+        """Use the present weights of a network, for example in training."""
+        return cls(device, network=network)
+
+    def __call__(self, rgb: Array, thermal: Array, initial: Deformation) -> Estimate:
+        """Estimate the deformation of one pair.
+
+        Args:
+            rgb: (H, W, 3) uint8 BGR.
+            thermal: (h, w) uint8; whether warm is bright or dark does not matter.
+            initial: backward map RGB -> thermal to start from. With source NONE everything is
+                searched, else up to 4 % of the width around it.
+
+        Returns:
+            The estimate.
+
+        Raises:
+            ImageError: an image of impossible shape or type.
+        """
+        check_image(rgb, 'RGB image')
+        check_image(thermal, 'thermal image')
+        problem = _unusable(rgb, thermal, initial)
+        if problem:
+            return Estimate(initial, False, problem)
+        with torch.inference_mode(), torch.autocast(
+                self._device.type, self._precision, enabled=self._precision != torch.float32):
+            work = _Work(rgb, thermal, initial, self._device)
+            verdict = self._search(work, wide=initial.source is DeformationSource.NONE)
+        if verdict is None:
+            return Estimate(initial, False, 'images have hardly anything in common')
+        return _judged(work, verdict)
+
+    def _search(self, work: _Work, wide: bool) -> _Verdict | None:
+        rgb = self._network.encode(work.rgb, 'rgb')
+        state = work.first
+        if wide:
+            found = self._global(work, rgb, state)
+            if found is None:
+                return None
+            state = found
+        for ballot in _BALLOTS:
+            state = state.corrected(self._voted(work, rgb, state, ballot))
+        thermal = self._network.encode(work.sampled(state), 'thermal')
+        return self._round(state, self._network.refine(rgb, thermal))
+
+    def _voted(self, work: _Work, rgb: Features, state: DenseMap, ballot: _Ballot) -> Vote:
+        thermal = edge_directions(structure(work.sampled(state)))
+        products = edge_products(rgb.edges, thermal, ballot.level)
+        likelihood = shift_likelihood(products, ballot.scale, ballot.sharpness)[0]
+        cell = FINE * ballot.scale
+        return vote_nearby(
+            likelihood, centres(state.size, cell, likelihood.device), FINE / (2 - ballot.level),
+            ballot.deviations, ballot.smoothness / cell)
+
+    def _global(self, work: _Work, rgb: Features, state: DenseMap) -> DenseMap | None:
+        """Find the global model by matching all cells with all cells."""
+        _, eighth = self._network.pyramid([(structure(work.sampled(state)), 'thermal')])
+        thermal = self._network.describe_coarse(eighth)
+        logits = self._network.similarity(rgb.coarse, thermal)[0]
+        shape = rgb.coarse.shape[2:]
+        matches = global_matches(logits, shape)
+        if float(matches.weight.sum()) <= 0:
+            return None
+        start = consensus(matches.source, matches.target, matches.weight, _MATCH_TOLERANCE)
+        start = fit_homography(matches.source, matches.target, matches.weight, start,
+                               _MATCH_TOLERANCE, stiffness=1e-2)
+        return state.after(vote_anywhere(logits, shape, COARSE, start, _MATCH_DEVIATIONS))
+
+    def _round(self, state: DenseMap, correction: Correction) -> _Verdict | None:
+        """Move the map by what the network says."""
+        flow = correction.flow[0].double().permute(1, 2, 0)
+        error = correction.error[0, 0].double()
+        matched = correction.matched[0, 0].double().sigmoid()
+        points = centres(state.size, FINE, flow.device)
+        target = state.at(points + flow)
+        weight = matched / (error.square() + 0.25)
+        if float(weight.sum()) <= 1e-6:
+            return None
+        homography = fit_homography(
+            points.reshape(-1, 2), target.reshape(-1, 2), weight.reshape(-1),
+            state.homography, _FIT_TOLERANCE * state.scale)
+        return _Verdict(DenseMap.fitted(state.size, homography, target, weight), error, matched)
+
+
+class _Work:
+    """Both images at working size, on the device.
+
+    Attributes:
+        rgb: (1, 1, h, w) float32 luma in 0..1.
+        first: map to start from, working pixels -> pixels of the small thermal image.
+    """
+
+    def __init__(self, rgb: Array, thermal: Array, initial: Deformation,
+                 device: torch.device) -> None:
+        self._initial = initial
+        size = working_size(initial.rgb_size)
+        small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+        self.rgb = _uploaded(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), device)
+        # Thermal pixels per working pixel; what is finer than the working image would alias.
+        fine = thermal_scale(rescaled(initial, size, initial.thermal_size))
+        width, height = initial.thermal_size
+        if fine > 1.3:
+            width, height = max(round(width / fine), 16), max(round(height / fine), 16)
+            thermal = cv2.resize(thermal, (width, height), interpolation=cv2.INTER_AREA)
+        self._thermal = _uploaded(thermal, device)
+        laid = rescaled(initial, size, (width, height))
+        self.first = DenseMap.of(laid, device)
+
+    def sampled(self, state: DenseMap) -> Tensor:
+        """Thermal image on the working grid, (1, 1, h, w), 0 outside."""
+        height, width = self._thermal.shape[2:]
+        size = state.planes().new_tensor([width, height])
+        lattice = (2 * state.planes() + 1) / size - 1
+        return functional.grid_sample(
+            self._thermal, lattice[None], mode='bilinear', padding_mode='zeros',
+            align_corners=False)
+
+    def finished(self, state: DenseMap) -> Deformation:
+        """Express a map in pixels of the original images."""
+        height, width = self._thermal.shape[2:]
+        return rescaled(state.deformation((width, height)), self._initial.rgb_size,
+                        self._initial.thermal_size)
+
+
+def working_size(size: Size) -> Size:
+    """Size of the working image: the shape of the image, about 77,000 pixels, multiples of STEP."""
+    scale = (_PIXELS / (size[0] * size[1])) ** 0.5
+    return (max(round(size[0] * scale / STEP), 4) * STEP,
+            max(round(size[1] * scale / STEP), 4) * STEP)
+
+
+def _judged(work: _Work, verdict: _Verdict) -> Estimate:
+    """Decide whether a map is believed, and how far."""
+    unit = REFERENCE_WIDTH / verdict.map.size[0]
+    error = verdict.error * unit
+    seen = float(verdict.matched.mean())
+    mean = float((error * verdict.matched).sum() / verdict.matched.sum().clamp_min(1e-6))
+    expected = mean
+    found = work.finished(verdict.map)
+    # Where it is more likely than not that both see the same, the error says everything.
+    seen_share = (2 * verdict.matched).clamp(max=1).cpu().numpy()
+    trust = confidence_of(error.cpu().numpy()) * seen_share
+    confidence_map = _on_nodes(trust, verdict.map.size)
+    width = found.rgb_size[0]
+    deformation = replace(
+        found, confidence=float(confidence_of(expected)), confidence_map=confidence_map,
+        residual_px=expected * width / REFERENCE_WIDTH, source=DeformationSource.ESTIMATED)
+    if seen < _LEAST_MATCHED:
+        return Estimate(work._initial, False, (
+            f'only {100 * seen:.0f} % of the RGB image is found in the thermal image'))
+    if expected > _LARGEST_ERROR:
+        return Estimate(work._initial, False, (
+            f'expected error is {expected:.1f} px of an image 640 wide, at most '
+            f'{_LARGEST_ERROR:g} is believed'))
+    return Estimate(deformation, True, '')
+
+
+def _on_nodes(cells: Array, size: Size) -> Array:
+    """Values in the middle of cells (rows, columns), on as many nodes over the whole image."""
+    rows, columns = cells.shape
+    nodes = grid_nodes(size, columns, rows).astype(np.float32)
+    place = (nodes - (FINE - 1) / 2) / FINE
+    return np.asarray(cv2.remap(cells.astype(np.float32), place, None, cv2.INTER_LINEAR,
+                                borderMode=cv2.BORDER_REPLICATE)).clip(0, 1)
+
+
+def _uploaded(image: Array, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image)).to(device)[None, None].float() / 255
+
+
+def _unusable(rgb: Array, thermal: Array, initial: Deformation) -> str:
+    """Why no estimate can be made from these images; empty where one can."""
+    sizes = (rgb.shape[1], rgb.shape[0]), (thermal.shape[1], thermal.shape[0])
+    if sizes != (initial.rgb_size, initial.thermal_size):
+        return (f'images are {sizes[0][0]}x{sizes[0][1]} and {sizes[1][0]}x{sizes[1][1]}, the '
+                'first guess is for other sizes')
+    if min(*sizes[0], *sizes[1]) < _SMALLEST:
+        return f'an image is smaller than {_SMALLEST} px on a side'
+    for name, image in (('RGB', rgb), ('thermal', thermal)):
+        if float(np.std(image[::4, ::4])) < _FLAT:
+            return f'{name} image is flat'
+    return ''
+
+
+def _deployed(network: RegistrationNetwork, device: torch.device) -> RegistrationNetwork:
+    """Fold normalisations into convolutions and use the memory layout that these like."""
+    for module in network.modules():
+        if isinstance(module, torch.nn.Sequential):
+            layers = list(module)
+            for index, (first, second) in enumerate(itertools.pairwise(layers)):
+                if isinstance(first, torch.nn.Conv2d) and isinstance(second, torch.nn.BatchNorm2d):
+                    module[index] = torch.nn.utils.fuse_conv_bn_eval(first, second)
+                    module[index + 1] = torch.nn.Identity()
+    network.requires_grad_(False)
+    return network.to(device, memory_format=torch.channels_last)
+
+
+def _fast_precision(device: torch.device) -> torch.dtype:
+    """Bfloat16 where the processor multiplies matrices of it (AMX), float16 on CUDA."""
+    if device.type == 'cuda':
+        return torch.float16
+    if torch.cpu._is_amx_tile_supported():
+        return torch.bfloat16
+    return torch.float32
