@@ -374,10 +374,11 @@ class Pipeline:
             if self._params.registration.mode != 'refine':
                 self._still_problem = f"registration.mode is '{self._params.registration.mode}'"
             elif health.mode is Mode.FUSED:
-                refinement = self._estimator(rgb.image, thermal_u8, deformation)
-                self._still_problem = refinement.reason
-                if refinement.accepted:
-                    deformation = refinement.deformation
+                estimate = self._estimator(rgb.image, thermal_u8, deformation).of_confidence(
+                    self._params.registration.min_confidence)
+                self._still_problem = estimate.reason
+                if estimate.accepted:
+                    deformation = estimate.deformation
         pair = FramePair(rgb, thermal, thermal.stamp_ns - rgb.stamp_ns)
         return self.fuse(self._warp(pair, health, thermal_u8, deformation, latency))
 

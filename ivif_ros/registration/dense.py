@@ -111,14 +111,31 @@ class DenseMap:
         rest = self.at(points) - apply(homography, self._centres)
         return DenseMap(self.size, homography / homography[2, 2], rest)
 
-    def planes(self, cell: int = 1) -> Tensor:
-        """Thermal pixel in the middle of every cell of working pixels, (h, w, 2) float32."""
-        points = centres(self.size, cell, self.homography.device).float()
-        base = apply(self.homography.float(), points)
+    def planes(self) -> Tensor:
+        """Thermal pixel of every working pixel, (h, w, 2) float32."""
+        return self._spread(self.homography, 1.0, 1.0)
+
+    def lattice(self, width: int, height: int) -> Tensor:
+        """The same in the coordinates of `grid_sample` for a thermal image, (h, w, 2) float32."""
+        # Its coordinates count from -1 to 1 between the outer edges of the outer pixels.
+        across, down = 2 / width, 2 / height
+        scale = torch.tensor([[across, 0, across / 2 - 1], [0, down, down / 2 - 1], [0, 0, 1]],
+                             dtype=torch.float64, device=self.homography.device)
+        return self._spread(scale @ self.homography, across, down)
+
+    def _spread(self, homography: Tensor, across: float, down: float) -> Tensor:
+        width, height = self.size
+        h = homography.float()
+        x = torch.arange(width, device=h.device, dtype=torch.float32)
+        y = torch.arange(height, device=h.device, dtype=torch.float32)
+        # Each row of the homography is a sum of a term per column and one per row.
+        u, v, w = (h[:, :1, None] * x + (h[:, 1:2, None] * y[:, None] + h[:, 2:, None])).unbind(0)
         rest = functional.interpolate(
-            self.rest.permute(2, 0, 1)[None].float(), size=base.shape[:2], mode='bilinear',
-            align_corners=False)
-        return base + rest[0].permute(1, 2, 0)
+            self.rest.permute(2, 0, 1)[None].float(), size=(height, width), mode='bilinear',
+            align_corners=False)[0]
+        w = w.clamp_min(1e-6).reciprocal_()
+        return torch.stack([torch.addcmul(across * rest[0], u, w),
+                            torch.addcmul(down * rest[1], v, w)], dim=-1)
 
     def deformation(self, thermal_size: Size) -> Deformation:
         """The map for thermal images of this size, with its nodes on the outer pixel centres."""

@@ -28,6 +28,14 @@ class Estimate(NamedTuple):
     accepted: bool
     reason: str
 
+    def of_confidence(self, least: float) -> Estimate:
+        """The same, or refused where its confidence is below `least` (0 to 1)."""
+        confidence = self.deformation.confidence
+        if not self.accepted or confidence >= least:
+            return self
+        return self._replace(
+            accepted=False, reason=f'confidence {confidence:.2f} is below {least:g}')
+
 
 Estimator = Callable[[Array, Array, Deformation], Estimate]
 """(rgb (H, W, 3) uint8 BGR, thermal (h, w) uint8, first guess) -> estimate. With a first guess of

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ivif_ros.errors import CalibrationError
 from ivif_ros.registration.dense import DenseMap, centres
 from ivif_ros.registration.estimate import Estimate
 from ivif_ros.registration.maps import grid_nodes, rescaled, thermal_scale
@@ -42,7 +43,7 @@ from ivif_ros.registration.structure import (
     shift_likelihood,
     structure,
 )
-from ivif_ros.registration.trust import REFERENCE_WIDTH, confidence_of
+from ivif_ros.registration.trust import ERROR_SCALE, REFERENCE_WIDTH, confidence_of
 from ivif_ros.registration.voting import Vote, vote_anywhere, vote_nearby
 from ivif_ros.registration.weights import load_network
 from ivif_ros.types import Array, Deformation, DeformationSource, Size, check_image
@@ -53,6 +54,10 @@ _FLAT = 2.0
 _MATCH_TOLERANCE = 5.0
 _MATCH_DEVIATIONS = (2.5, 1.5, 1.0, 0.8, 0.7, 0.7)
 _FIT_TOLERANCE = 3.0
+_ZOOMS = (1.0, 0.62, 1.5)
+"""First guesses that are tried one after the other where nothing is known: RGB pixels per pixel."""
+_CLEAR = 0.5
+"""Mean confidence with which no other guess is tried."""
 _LARGEST_ERROR = 6.0
 _LEAST_MATCHED = 0.25
 
@@ -98,6 +103,17 @@ class _Verdict:
     map: DenseMap
     error: Tensor
     matched: Tensor
+
+    @property
+    def cell_trust(self) -> Tensor:
+        """(rows, columns) confidence; the same where it is likely that both cameras see it."""
+        unit = REFERENCE_WIDTH / self.map.size[0]
+        return torch.exp(self.error * (-unit / ERROR_SCALE)) * (2 * self.matched).clamp(max=1)
+
+    @property
+    def trust(self) -> float:
+        """Mean confidence of the cells."""
+        return float(self.cell_trust.mean())
 
 
 class NetworkEstimator:
@@ -149,29 +165,42 @@ class NetworkEstimator:
         problem = _unusable(rgb, thermal, initial)
         if problem:
             return Estimate(initial, False, problem)
-        with torch.inference_mode(), torch.autocast(
-                self._device.type, self._precision, enabled=self._precision != torch.float32):
-            work = _Work(rgb, thermal, initial, self._device)
-            verdict = self._search(work, wide=initial.source is DeformationSource.NONE)
-        if verdict is None:
-            return Estimate(initial, False, 'images have hardly anything in common')
-        return _judged(work, verdict)
+        try:
+            with torch.inference_mode(), torch.autocast(
+                    self._device.type, self._precision, enabled=self._precision != torch.float32):
+                work = _Work(rgb, thermal, initial, self._device)
+                verdict = self._search(work, initial.source is DeformationSource.NONE)
+            if verdict is not None:
+                return _judged(work, verdict)
+        except (torch.linalg.LinAlgError, CalibrationError):
+            pass    # no map explains these images: what was found is singular or not finite
+        return Estimate(initial, False, 'images have hardly anything in common')
 
     def _search(self, work: _Work, wide: bool) -> _Verdict | None:
         rgb = self._network.encode(work.rgb, 'rgb')
-        state = work.first
-        if wide:
-            found = self._global(work, rgb, state)
-            if found is None:
-                return None
-            state = found
+        if not wide:
+            return self._settled(work, rgb, work.first)
+        best: _Verdict | None = None
+        for zoom in _ZOOMS:
+            first = work.first if zoom == 1.0 else work.first.after(
+                _zoomed(work.first.size, zoom).to(self._device))
+            state = self._global(work, rgb, first)
+            verdict = None if state is None else self._settled(work, rgb, state)
+            if verdict is not None and (best is None or verdict.trust > best.trust):
+                best = verdict
+            if best is not None and best.trust > _CLEAR:
+                break
+        return best
+
+    def _settled(self, work: _Work, rgb: Features, state: DenseMap) -> _Verdict | None:
+        """Let the cells vote, and the network judge."""
         for ballot in _BALLOTS:
             state = state.corrected(self._voted(work, rgb, state, ballot))
         thermal = self._network.encode(work.sampled(state), 'thermal')
         return self._round(state, self._network.refine(rgb, thermal))
 
     def _voted(self, work: _Work, rgb: Features, state: DenseMap, ballot: _Ballot) -> Vote:
-        thermal = edge_directions(structure(work.sampled(state)))
+        thermal = edge_directions(structure(work.sampled(state), grey=False))
         products = edge_products(rgb.edges, thermal, ballot.level)
         likelihood = shift_likelihood(products, ballot.scale, ballot.sharpness)[0]
         cell = FINE * ballot.scale
@@ -235,18 +264,23 @@ class _Work:
 
     def sampled(self, state: DenseMap) -> Tensor:
         """Thermal image on the working grid, (1, 1, h, w), 0 outside."""
-        height, width = self._thermal.shape[2:]
-        size = state.planes().new_tensor([width, height])
-        lattice = (2 * state.planes() + 1) / size - 1
         return functional.grid_sample(
-            self._thermal, lattice[None], mode='bilinear', padding_mode='zeros',
-            align_corners=False)
+            self._thermal, state.lattice(self._thermal.shape[3], self._thermal.shape[2])[None],
+            mode='bilinear', padding_mode='zeros', align_corners=False)
 
     def finished(self, state: DenseMap) -> Deformation:
         """Express a map in pixels of the original images."""
         height, width = self._thermal.shape[2:]
         return rescaled(state.deformation((width, height)), self._initial.rgb_size,
                         self._initial.thermal_size)
+
+
+def _zoomed(size: Size, zoom: float) -> Tensor:
+    """(3, 3) homography that moves pixels away from the middle of the image by a factor."""
+    middle = (torch.tensor(size, dtype=torch.float64) - 1) / 2
+    moved = torch.diag(torch.tensor([zoom, zoom, 1.0], dtype=torch.float64))
+    moved[:2, 2] = middle * (1 - zoom)
+    return moved
 
 
 def working_size(size: Size) -> Size:
@@ -264,10 +298,7 @@ def _judged(work: _Work, verdict: _Verdict) -> Estimate:
     mean = float((error * verdict.matched).sum() / verdict.matched.sum().clamp_min(1e-6))
     expected = mean
     found = work.finished(verdict.map)
-    # Where it is more likely than not that both see the same, the error says everything.
-    seen_share = (2 * verdict.matched).clamp(max=1).cpu().numpy()
-    trust = confidence_of(error.cpu().numpy()) * seen_share
-    confidence_map = _on_nodes(trust, verdict.map.size)
+    confidence_map = _on_nodes(verdict.cell_trust.cpu().numpy(), verdict.map.size)
     width = found.rgb_size[0]
     deformation = replace(
         found, confidence=float(confidence_of(expected)), confidence_map=confidence_map,

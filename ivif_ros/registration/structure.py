@@ -23,16 +23,18 @@ _LEAST_GRADIENT = 8e-3
 """Gradient (Sobel, of grey levels in 0..1) that counts as noise."""
 
 
-def structure(image: Tensor) -> Tensor:
+def structure(image: Tensor, grey: bool = True) -> Tensor:
     """Describe an image by what both modalities share.
 
     Args:
         image: (n, 1, h, w) float32 in 0..1.
+        grey: also give the grey level.
 
     Returns:
-        (n, 4, h, w): grey level relative to its surroundings, strength of the gradient relative to
-        that of the surroundings, and its direction modulo 180 degrees as cosine and sine of the
-        double angle (a contrast that is inverted between the modalities has the same).
+        (n, 4, h, w): grey level relative to its surroundings (left out where it is not wanted),
+        strength of the gradient relative to that of the surroundings, and its direction modulo 180
+        degrees as cosine and sine of the double angle, as long as the strength (a contrast that is
+        inverted between the modalities has the same).
     """
     padded = functional.pad(image, (1, 1, 1, 1), mode='replicate')
     # Sobel in two short passes.
@@ -42,34 +44,36 @@ def structure(image: Tensor) -> Tensor:
     y = smooth[:, :, 2:] - smooth[:, :, :-2]
     xx, yy = x * x, y * y
     strength = (xx + yy + _LEAST_GRADIENT ** 2).sqrt_()
-    means = _surroundings(torch.cat([image, image * image, strength], dim=1))
-    mean, square, around = means.split(1, dim=1)
-    spread = torch.addcmul(square, mean, mean, value=-1).clamp_min_(0).sqrt_().add_(0.02)
-    around = around + 4 * _LEAST_GRADIENT
+    means = _surroundings(
+        torch.cat([strength, image, image * image], dim=1) if grey else strength)
+    around = means[:, :1] + 4 * _LEAST_GRADIENT
     turn = (strength * around).reciprocal_()
-    return torch.cat([(image - mean) / spread, strength / around, (xx - yy) * turn,
-                      2 * x * y * turn], dim=1)
+    planes = [strength / around, (xx - yy) * turn, 2 * x * y * turn]
+    if grey:
+        mean, square = means[:, 1:2], means[:, 2:]
+        spread = torch.addcmul(square, mean, mean, value=-1).clamp_min_(0).sqrt_().add_(0.02)
+        planes.insert(0, (image - mean) / spread)
+    return torch.cat(planes, dim=1)
 
 
 def edge_directions(shape: Tensor) -> tuple[Tensor, Tensor]:
     """Directions of edges in cells, as strong as the others around them.
 
     Args:
-        shape: (n, 4, h, w), see `structure`.
+        shape: (n, 3 or 4, h, w), see `structure`.
 
     Returns:
         (n, 2, h / 2, w / 2) and (n, 2, h / 4, w / 4): cosine and sine of the double angle, with
         the root of the strength, divided by the root mean square around.
     """
-    edges = shape[:, 2:]
-    length = (edges.square().sum(1, keepdim=True) + 1e-6).sqrt()
-    half = functional.avg_pool2d(edges / (length.sqrt() + 0.1), 2)
+    half = functional.avg_pool2d(shape[:, -2:] / (shape[:, -3:-2].sqrt() + 0.1), 2)
     return _evened(half), _evened(functional.avg_pool2d(half, 2))
 
 
 def _evened(edges: Tensor) -> Tensor:
-    energy = functional.avg_pool2d(edges.square().sum(1, keepdim=True), 9, 1, 4,
-                                   count_include_pad=False)
+    energy = edges.square().sum(1, keepdim=True)
+    for size, border in (((1, 9), (0, 4)), ((9, 1), (4, 0))):
+        energy = functional.avg_pool2d(energy, size, 1, border, count_include_pad=False)
     return edges / (energy.sqrt() + 0.05)
 
 
@@ -127,12 +131,13 @@ def shift_proposals(rgb: tuple[Tensor, Tensor], thermal: tuple[Tensor, Tensor]) 
     steps = torch.arange(-EDGE_REACH, EDGE_REACH + 1, device=rgb[0].device, dtype=torch.float32)
     side = len(steps)
     x, y = steps.repeat(side), steps.repeat_interleave(side)
-    moments = torch.stack([x, y, x * x + y * y])[:, :, None, None]
+    moments = [moment[:, None, None] for moment in (x, y, x * x + y * y)]
     found = []
     for level, size in ((0, 0.5), (1, 1.0)):
         products = edge_products(rgb, thermal, level)
         for scale, sharpness in zip(SCALES, SHARPNESS, strict=True):
-            mean = functional.conv2d(shift_likelihood(products, scale, sharpness), moments)
+            likelihood = shift_likelihood(products, scale, sharpness)
+            mean = torch.stack([(likelihood * moment).sum(1) for moment in moments], dim=1)
             spread = (mean[:, 2:] - mean[:, :2].square().sum(1, keepdim=True)).clamp_min(0).sqrt()
             proposal = size * torch.cat([mean[:, :2], spread], dim=1)
             found.append(proposal if scale == 1 else functional.interpolate(

@@ -235,21 +235,16 @@ class DeformationTracker:
             return
         self._pending = None
         try:
-            estimate = pending.future.result()
+            estimate = pending.future.result().of_confidence(self._params.min_confidence)
         except (IvifError, ArithmeticError, np.linalg.LinAlgError) as error:
             self._counters.add('registration.failed')
             self._distrust(f'estimate failed: {error}')
             return
-        confidence = estimate.deformation.confidence
-        if not estimate.accepted:
+        if estimate.accepted:
+            self._take(pending, estimate.deformation)
+        else:
             self._counters.add('registration.rejected')
             self._distrust(estimate.reason)
-        elif confidence < self._params.min_confidence:
-            self._counters.add('registration.rejected')
-            self._distrust(
-                f'confidence {confidence:.2f} is below {self._params.min_confidence:g}')
-        else:
-            self._take(pending, estimate.deformation)
 
     def _distrust(self, reason: str) -> None:
         self._credible = False

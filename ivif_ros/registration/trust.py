@@ -18,10 +18,11 @@ from ivif_ros.types import Array, Deformation
 
 REFERENCE_WIDTH = 640.0
 """Width of the image in whose pixels expected errors are counted."""
+ERROR_SCALE = 5.0
+"""Expected error in those pixels at which confidence is 1 / e."""
 REPEATS = 3
 """Estimates that must agree before what is known is left far behind."""
 
-_ERROR_SCALE = 5.0
 _LEAST_CONFIDENCE = 1e-4
 _NARROWEST, _WIDEST = 6.4, 16.0
 _AGREE = 6.4
@@ -33,12 +34,12 @@ _CANDIDATE_NS = 3_000_000_000
 
 def confidence_of(error: float | Array) -> Array:
     """Confidence of an expected error in pixels of an image 640 wide."""
-    return np.exp(np.asarray(error) / -_ERROR_SCALE)
+    return np.exp(np.asarray(error) / -ERROR_SCALE)
 
 
 def error_of(confidence: float | Array) -> Array:
     """Expected error that a confidence stands for, in pixels of an image 640 wide (46 at most)."""
-    return -_ERROR_SCALE * np.log(np.maximum(confidence, _LEAST_CONFIDENCE))
+    return -ERROR_SCALE * np.log(np.maximum(confidence, _LEAST_CONFIDENCE))
 
 
 def reference_px(deformation: Deformation) -> float:

@@ -97,11 +97,12 @@ def band_bins(count: int, rate_hz: float) -> tuple[Array, list[slice], Array]:
     """
     frequencies = np.fft.rfftfreq(count, SAMPLE_NS / 1e9)
     highest = _NYQUIST_SHARE * rate_hz
-    bins, slices = [], []
+    bins: list[Array] = []
+    slices: list[slice] = []
     for low, high in itertools.pairwise(BANDS_HZ):
         inside = np.flatnonzero((frequencies >= low) & (frequencies < min(high, highest)))
         if len(inside) > 1:
-            start = sum(map(len, bins))
+            start = sum(len(earlier) for earlier in bins)
             bins.append(inside)
             slices.append(slice(start, start + len(inside)))
     chosen = np.concatenate(bins) if bins else np.zeros(0, np.int64)

@@ -56,8 +56,10 @@ class BackwardMap:
 
     def _bent(self, points: Array) -> Array:
         rows, columns = self.bend.shape[:2]
-        scale = np.float32([(columns - 1) / (self.size[0] - 1), (rows - 1) / (self.size[1] - 1)])
-        return np.asarray(cv2.remap(self.bend, points * scale, None, cv2.INTER_LINEAR,
+        scale = np.array([columns - 1, rows - 1], np.float32) / np.array(
+            [self.size[0] - 1, self.size[1] - 1], np.float32)
+        place: Array = points * scale
+        return np.asarray(cv2.remap(self.bend, place, None, cv2.INTER_LINEAR,
                                     borderMode=cv2.BORDER_REPLICATE))
 
 
