@@ -117,10 +117,10 @@ class RegistrationParameters:
         15.0, 'Distance at which calibrated images coincide.', unit='m', minimum=0.05, maximum=1e5,
         runtime=True)
     period_ms: float = parameter(
-        200.0, 'Time of the stream between two estimates from the images.', unit='ms', minimum=0.0,
+        300.0, 'Time of the stream between two estimates from the images.', unit='ms', minimum=0.0,
         maximum=60000.0, runtime=True)
     apply_after_ms: float = parameter(
-        150.0, 'Time of the stream after which an estimate that runs in the background takes '
+        250.0, 'Time of the stream after which an estimate that runs in the background takes '
         'effect; fixed, so that a recording gives the same images each time. Raise it on a machine '
         'that counts registration.late.', unit='ms', minimum=0.0, maximum=60000.0, runtime=True)
     smoothing_s: float = parameter(
@@ -128,7 +128,7 @@ class RegistrationParameters:
         'parallax follows at once.', unit='s',
         minimum=0.0, maximum=60.0, runtime=True)
     min_confidence: float = parameter(
-        0.3, 'Estimates below this confidence change nothing.', minimum=0.0, maximum=1.0,
+        0.1, 'Estimates below this confidence change nothing.', minimum=0.0, maximum=1.0,
         runtime=True)
 
 

@@ -9,12 +9,14 @@ from torch import Tensor
 from torch.nn import functional
 
 _BLOCK = 16
+_FEW = 4
 
 
 def local_correlation(first: Tensor, second: Tensor, reach: int) -> Tensor:
     """Inner products of each feature with those around it in the other image.
 
-    Rows are cut into blocks, so that the products are matrix products of blocks of both images.
+    Many channels: rows are cut into blocks, so that the products are matrix products of blocks of
+    both images. Few: planes are multiplied, which has no overhead then.
 
     Args:
         first: (n, c, h, w).
@@ -27,6 +29,13 @@ def local_correlation(first: Tensor, second: Tensor, reach: int) -> Tensor:
     """
     n, c, h, w = first.shape
     side = 2 * reach + 1
+    if c <= _FEW:
+        shifted = functional.pad(second, (reach, reach, reach, reach)).unfold(
+            2, h, 1).unfold(3, w, 1)
+        products = first[:, 0, None, None] * shifted[:, 0]
+        for channel in range(1, c):
+            products = products.addcmul_(first[:, channel, None, None], shifted[:, channel])
+        return products.flatten(1, 2)
     blocks = -(-w // _BLOCK)
     more = blocks * _BLOCK - w
     window = _BLOCK + 2 * reach

@@ -113,21 +113,30 @@ class DenseMap:
 
     def planes(self) -> Tensor:
         """Thermal pixel of every working pixel, (h, w, 2) float32."""
-        return self._spread(self.homography, 1.0, 1.0)
+        return self._spread(self.homography, 1.0, 1.0, 1)
 
-    def lattice(self, width: int, height: int) -> Tensor:
-        """The same in the coordinates of `grid_sample` for a thermal image, (h, w, 2) float32."""
+    def lattice(self, width: int, height: int, cell: int = 1) -> Tensor:
+        """The same in the coordinates of `grid_sample` for a thermal image.
+
+        Args:
+            width: of the thermal image.
+            height: likewise.
+            cell: working pixels per sample, which is taken in the middle of them.
+
+        Returns:
+            (h / cell, w / cell, 2) float32.
+        """
         # Its coordinates count from -1 to 1 between the outer edges of the outer pixels.
         across, down = 2 / width, 2 / height
         scale = torch.tensor([[across, 0, across / 2 - 1], [0, down, down / 2 - 1], [0, 0, 1]],
                              dtype=torch.float64, device=self.homography.device)
-        return self._spread(scale @ self.homography, across, down)
+        return self._spread(scale @ self.homography, across, down, cell)
 
-    def _spread(self, homography: Tensor, across: float, down: float) -> Tensor:
-        width, height = self.size
+    def _spread(self, homography: Tensor, across: float, down: float, cell: int) -> Tensor:
+        width, height = self.size[0] // cell, self.size[1] // cell
         h = homography.float()
-        x = torch.arange(width, device=h.device, dtype=torch.float32)
-        y = torch.arange(height, device=h.device, dtype=torch.float32)
+        x, y = (torch.arange(length, device=h.device, dtype=torch.float32) * cell + (cell - 1) / 2
+                for length in (width, height))
         # Each row of the homography is a sum of a term per column and one per row.
         u, v, w = (h[:, :1, None] * x + (h[:, 1:2, None] * y[:, None] + h[:, 2:, None])).unbind(0)
         rest = functional.interpolate(

@@ -42,15 +42,16 @@ def global_matches(logits: Tensor, shape: tuple[int, int] | torch.Size) -> Match
         One match for each RGB cell; the weight is 0 where it is as good as none.
     """
     rows, columns = shape
-    dual = logits.softmax(1) * logits.softmax(0)
-    best = dual.argmax(1)
+    across, down = logits.logsumexp(1), logits.logsumexp(0)
+    best = torch.add(logits, down, alpha=-0.5).argmax(1)
     steps = torch.arange(-1, 2, device=logits.device)
     x = best[:, None] % columns + steps.repeat(3)
     y = best[:, None] // columns + steps.repeat_interleave(3)
     inside = (x >= 0) & (x < columns) & (y >= 0) & (y < rows)
     index = y.clamp(0, rows - 1) * columns + x.clamp(0, columns - 1)
-    share = torch.where(inside, logits.gather(1, index), -torch.inf).softmax(1).double()
-    weight = torch.where(inside, dual.gather(1, index), 0.0).sum(1).double()
+    around = torch.where(inside, logits.gather(1, index), -torch.inf)
+    share = around.softmax(1).double()
+    weight = (2 * around - across[:, None] - down[index]).exp().sum(1).double()
     target = torch.stack([(share * x).sum(1), (share * y).sum(1)], dim=1)
     cells = torch.arange(rows * columns, device=logits.device)
     source = torch.stack([cells % columns, cells // columns], dim=1).double()

@@ -126,7 +126,8 @@ class RegistrationNetwork(nn.Module):
         Returns:
             Features of all of them, one after the other, at 1/4 and 1/8.
         """
-        half = torch.cat([self.entrances[modality](shape) for shape, modality in images])
+        kind = self.coarse.weight.dtype
+        half = torch.cat([self.entrances[modality](shape.to(kind)) for shape, modality in images])
         quarter = self.quarter(half)
         eighth = self.eighth(quarter)
         deep = self.up_eighth(self.sixteenth(eighth))
@@ -153,7 +154,7 @@ class RegistrationNetwork(nn.Module):
             (n, rows * columns, r * s) float32 logits.
         """
         logits = rgb.flatten(2).transpose(1, 2) @ thermal.flatten(2)
-        return logits.float() * self.sharpness.exp()
+        return logits.float() * self.sharpness.float().exp()
 
     def refine(self, rgb: Features, thermal: Features) -> Correction:
         """Say how far the thermal image is from where it should be."""
@@ -171,8 +172,8 @@ class RegistrationNetwork(nn.Module):
         with torch.no_grad():
             proposals = shift_proposals(rgb.edges, thermal.edges)
         shifts, spreads = proposals[:, :, :2], proposals[:, :, 2]
-        entered = self.enter(torch.cat([
-            middle, rgb.context, thermal.context, shifts.flatten(1, 2), spreads], dim=1))
+        seen = (middle, rgb.context, thermal.context, shifts.flatten(1, 2), spreads)
+        entered = self.enter(torch.cat([part.to(rgb.context.dtype) for part in seen], dim=1))
         around = self.around(entered)
         overview = self.overview(around)
         overview = overview + self.whole(overview.mean((2, 3), keepdim=True))

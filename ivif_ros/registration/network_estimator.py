@@ -6,8 +6,8 @@ All of it works on images of about 320x240 pixels. Where nothing is known, every
 image is compared with every cell of the thermal image, and a robust fit gives the global model.
 Then all cells vote, by the directions of their edges, for corrections that are global first and
 smooth at the end. At last the network says cell by cell how far the thermal image still is off,
-and how sure that is, which decides whether the result is believed. The thermal image is resampled
-for each step, straight from the raw image.
+and how sure that is. Whether the images are a pair at all, edges and network say together. The
+thermal image is resampled for each step, straight from the raw image.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from torch.nn import functional
 from ivif_ros.errors import CalibrationError
 from ivif_ros.registration.dense import DenseMap, centres
 from ivif_ros.registration.estimate import Estimate
-from ivif_ros.registration.maps import grid_nodes, rescaled, thermal_scale
+from ivif_ros.registration.maps import distance_px, grid_nodes, rescaled, thermal_scale
 from ivif_ros.registration.matching import global_matches
 from ivif_ros.registration.network import (
     COARSE,
@@ -40,6 +40,7 @@ from ivif_ros.registration.robust import consensus, fit_homography
 from ivif_ros.registration.structure import (
     edge_directions,
     edge_products,
+    evidence,
     shift_likelihood,
     structure,
 )
@@ -52,28 +53,35 @@ _PIXELS = 320 * 240
 _SMALLEST = 48
 _FLAT = 2.0
 _MATCH_TOLERANCE = 5.0
-_MATCH_DEVIATIONS = (2.5, 1.5, 1.0, 0.8, 0.7, 0.7)
+_MATCH_DEVIATIONS = (2.5, 1.5, 1.0, 0.7)
 _FIT_TOLERANCE = 3.0
 _ZOOMS = (1.0, 0.62, 1.5)
 """First guesses that are tried one after the other where nothing is known: RGB pixels per pixel."""
-_CLEAR = 0.5
-"""Mean confidence with which no other guess is tried."""
-_LARGEST_ERROR = 6.0
-_LEAST_MATCHED = 0.25
+_LEAST_SUPPORT = 0.7
+"""Support below which nothing is believed: of 90 validation pairs those that belong together have at
+least 0.9, strange ones at most 0.5."""
+_TRUST_WEIGHT, _TYPICAL_TRUST = 6.0, 0.45
+_USUAL_EVIDENCE = 1.9
+"""Evidence with which the network is as wrong as it expects to be."""
+_CLEAR = 2.2
+"""Evidence with which no other guess is tried."""
+_LEAST_GAIN = 0.2
+"""Evidence by which a map must exceed the first guess to replace it."""
+_LARGEST_ERROR = 12.0
 
 
 class _Ballot(NamedTuple):
     """How cells vote once.
 
     Attributes:
-        level: 0 for shifts of 2 pixels, 1 for shifts of 4.
+        fine: shifts of 2 pixels instead of 4.
         scale: factor by which cells of 4x4 pixels are joined.
         sharpness: see `shift_likelihood`.
         deviations: see `vote_nearby`.
         smoothness: likewise, in pixels.
     """
 
-    level: int
+    fine: bool
     scale: int
     sharpness: float
     deviations: tuple[float, ...]
@@ -82,12 +90,12 @@ class _Ballot(NamedTuple):
 
 # Chosen on validation pairs: from far to near, from many cells together to fewer.
 _BALLOTS = (
-    _Ballot(1, 4, 40.0, (2.0, 1.5, 1.0, 0.8)),
-    _Ballot(1, 4, 40.0, (2.0, 1.5, 1.0, 0.8)),
-    _Ballot(1, 2, 80.0, (2.0, 1.5, 1.0, 0.8)),
-    _Ballot(0, 2, 80.0, (1.5, 1.0)),
-    _Ballot(0, 4, 160.0, (1.5, 1.0, 1.0), 40.0),
-    _Ballot(0, 4, 160.0, (1.5, 1.0, 1.0), 40.0))
+    _Ballot(False, 4, 40.0, (2.0, 1.5, 1.0, 0.8)),
+    _Ballot(False, 4, 40.0, (2.0, 1.5, 1.0, 0.8)),
+    _Ballot(False, 2, 80.0, (2.0, 1.5, 1.0, 0.8)),
+    _Ballot(True, 2, 80.0, (1.5, 1.0)),
+    _Ballot(True, 4, 160.0, (1.5, 1.0, 1.0), 40.0),
+    _Ballot(True, 4, 160.0, (1.5, 1.0, 1.0), 40.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,11 +106,13 @@ class _Verdict:
         map: the map from working pixels to pixels of the small thermal image.
         error: (rows, columns) float64 expected error in working pixels.
         matched: (rows, columns) float64 probability that a cell is seen by both cameras.
+        evidence: see `evidence`, before the last correction.
     """
 
     map: DenseMap
     error: Tensor
     matched: Tensor
+    evidence: float
 
     @property
     def cell_trust(self) -> Tensor:
@@ -111,9 +121,14 @@ class _Verdict:
         return torch.exp(self.error * (-unit / ERROR_SCALE)) * (2 * self.matched).clamp(max=1)
 
     @property
-    def trust(self) -> float:
-        """Mean confidence of the cells."""
-        return float(self.cell_trust.mean())
+    def support(self) -> float:
+        """What edges and network say together for these images being a pair."""
+        return self.evidence + _TRUST_WEIGHT * (float(self.cell_trust.mean()) - _TYPICAL_TRUST)
+
+    @property
+    def doubt(self) -> float:
+        """Factor on the expected error: where edges say little, the network knows too little."""
+        return max(1.0, (_USUAL_EVIDENCE / max(self.evidence, 0.3)) ** 2)
 
 
 class NetworkEstimator:
@@ -137,7 +152,6 @@ class NetworkEstimator:
         self._device = torch.device(device)
         own = load_network() if network is None else copy.deepcopy(network)
         self._network = _deployed(own.float().eval(), self._device)
-        self._precision = _fast_precision(self._device)
 
     @classmethod
     def from_network(cls, network: RegistrationNetwork,
@@ -166,18 +180,19 @@ class NetworkEstimator:
         if problem:
             return Estimate(initial, False, problem)
         try:
-            with torch.inference_mode(), torch.autocast(
-                    self._device.type, self._precision, enabled=self._precision != torch.float32):
+            with torch.inference_mode():
                 work = _Work(rgb, thermal, initial, self._device)
-                verdict = self._search(work, initial.source is DeformationSource.NONE)
-            if verdict is not None:
-                return _judged(work, verdict)
+                rgb_features = self._network.encode(work.rgb, 'rgb')
+                verdict = self._search(
+                    work, rgb_features, initial.source is DeformationSource.NONE)
+                if verdict is not None:
+                    before = evidence(rgb_features.edges[0], work.edges(work.first))
+                    return _judged(work, verdict, before)
         except (torch.linalg.LinAlgError, CalibrationError):
             pass    # no map explains these images: what was found is singular or not finite
         return Estimate(initial, False, 'images have hardly anything in common')
 
-    def _search(self, work: _Work, wide: bool) -> _Verdict | None:
-        rgb = self._network.encode(work.rgb, 'rgb')
+    def _search(self, work: _Work, rgb: Features, wide: bool) -> _Verdict | None:
         if not wide:
             return self._settled(work, rgb, work.first)
         best: _Verdict | None = None
@@ -186,9 +201,9 @@ class NetworkEstimator:
                 _zoomed(work.first.size, zoom).to(self._device))
             state = self._global(work, rgb, first)
             verdict = None if state is None else self._settled(work, rgb, state)
-            if verdict is not None and (best is None or verdict.trust > best.trust):
+            if verdict is not None and (best is None or verdict.evidence > best.evidence):
                 best = verdict
-            if best is not None and best.trust > _CLEAR:
+            if best is not None and best.evidence > _CLEAR:
                 break
         return best
 
@@ -197,16 +212,17 @@ class NetworkEstimator:
         for ballot in _BALLOTS:
             state = state.corrected(self._voted(work, rgb, state, ballot))
         thermal = self._network.encode(work.sampled(state), 'thermal')
-        return self._round(state, self._network.refine(rgb, thermal))
+        return self._round(state, self._network.refine(rgb, thermal),
+                           evidence(rgb.edges[0], thermal.edges[0]))
 
     def _voted(self, work: _Work, rgb: Features, state: DenseMap, ballot: _Ballot) -> Vote:
-        thermal = edge_directions(structure(work.sampled(state), grey=False))
-        products = edge_products(rgb.edges, thermal, ballot.level)
+        products = (edge_products(rgb.edges[0], work.edges(state), fine=True) if ballot.fine else
+                    edge_products(work.coarse_edges, work.edges(state, 2), fine=False))
         likelihood = shift_likelihood(products, ballot.scale, ballot.sharpness)[0]
         cell = FINE * ballot.scale
         return vote_nearby(
-            likelihood, centres(state.size, cell, likelihood.device), FINE / (2 - ballot.level),
-            ballot.deviations, ballot.smoothness / cell)
+            likelihood, centres(state.size, cell, likelihood.device),
+            FINE / 2 if ballot.fine else FINE, ballot.deviations, ballot.smoothness / cell)
 
     def _global(self, work: _Work, rgb: Features, state: DenseMap) -> DenseMap | None:
         """Find the global model by matching all cells with all cells."""
@@ -222,7 +238,8 @@ class NetworkEstimator:
                                _MATCH_TOLERANCE, stiffness=1e-2)
         return state.after(vote_anywhere(logits, shape, COARSE, start, _MATCH_DEVIATIONS))
 
-    def _round(self, state: DenseMap, correction: Correction) -> _Verdict | None:
+    def _round(self, state: DenseMap, correction: Correction, support: float) -> (
+            _Verdict | None):
         """Move the map by what the network says."""
         flow = correction.flow[0].double().permute(1, 2, 0)
         error = correction.error[0, 0].double()
@@ -235,7 +252,8 @@ class NetworkEstimator:
         homography = fit_homography(
             points.reshape(-1, 2), target.reshape(-1, 2), weight.reshape(-1),
             state.homography, _FIT_TOLERANCE * state.scale)
-        return _Verdict(DenseMap.fitted(state.size, homography, target, weight), error, matched)
+        return _Verdict(
+            DenseMap.fitted(state.size, homography, target, weight), error, matched, support)
 
 
 class _Work:
@@ -243,12 +261,13 @@ class _Work:
 
     Attributes:
         rgb: (1, 1, h, w) float32 luma in 0..1.
+        initial: the first guess for the images as they came.
         first: map to start from, working pixels -> pixels of the small thermal image.
     """
 
     def __init__(self, rgb: Array, thermal: Array, initial: Deformation,
                  device: torch.device) -> None:
-        self._initial = initial
+        self.initial = initial
         size = working_size(initial.rgb_size)
         small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
         self.rgb = _uploaded(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), device)
@@ -259,20 +278,29 @@ class _Work:
             width, height = max(round(width / fine), 16), max(round(height / fine), 16)
             thermal = cv2.resize(thermal, (width, height), interpolation=cv2.INTER_AREA)
         self._thermal = _uploaded(thermal, device)
+        self._halved = functional.avg_pool2d(self._thermal, 2)
+        self.coarse_edges = edge_directions(
+            structure(functional.avg_pool2d(self.rgb, 2), grey=False))[0]
         laid = rescaled(initial, size, (width, height))
         self.first = DenseMap.of(laid, device)
 
-    def sampled(self, state: DenseMap) -> Tensor:
-        """Thermal image on the working grid, (1, 1, h, w), 0 outside."""
+    def sampled(self, state: DenseMap, cell: int = 1) -> Tensor:
+        """Thermal image on the working grid, (1, 1, h / cell, w / cell), 0 outside."""
+        height, width = self._thermal.shape[2:]
+        thermal = self._thermal if cell == 1 else self._halved
         return functional.grid_sample(
-            self._thermal, state.lattice(self._thermal.shape[3], self._thermal.shape[2])[None],
-            mode='bilinear', padding_mode='zeros', align_corners=False)
+            thermal, state.lattice(width, height, cell)[None], mode='bilinear',
+            padding_mode='zeros', align_corners=False)
+
+    def edges(self, state: DenseMap, cell: int = 1) -> Tensor:
+        """Directions of edges of that image in cells of 2x2 of its pixels."""
+        return edge_directions(structure(self.sampled(state, cell), grey=False))[0]
 
     def finished(self, state: DenseMap) -> Deformation:
         """Express a map in pixels of the original images."""
         height, width = self._thermal.shape[2:]
-        return rescaled(state.deformation((width, height)), self._initial.rgb_size,
-                        self._initial.thermal_size)
+        return rescaled(state.deformation((width, height)), self.initial.rgb_size,
+                        self.initial.thermal_size)
 
 
 def _zoomed(size: Size, zoom: float) -> Tensor:
@@ -290,27 +318,38 @@ def working_size(size: Size) -> Size:
             max(round(size[1] * scale / STEP), 4) * STEP)
 
 
-def _judged(work: _Work, verdict: _Verdict) -> Estimate:
-    """Decide whether a map is believed, and how far."""
-    unit = REFERENCE_WIDTH / verdict.map.size[0]
-    error = verdict.error * unit
-    seen = float(verdict.matched.mean())
-    mean = float((error * verdict.matched).sum() / verdict.matched.sum().clamp_min(1e-6))
-    expected = mean
-    found = work.finished(verdict.map)
-    confidence_map = _on_nodes(verdict.cell_trust.cpu().numpy(), verdict.map.size)
-    width = found.rgb_size[0]
-    deformation = replace(
-        found, confidence=float(confidence_of(expected)), confidence_map=confidence_map,
-        residual_px=expected * width / REFERENCE_WIDTH, source=DeformationSource.ESTIMATED)
-    if seen < _LEAST_MATCHED:
-        return Estimate(work._initial, False, (
-            f'only {100 * seen:.0f} % of the RGB image is found in the thermal image'))
+def _judged(work: _Work, verdict: _Verdict, before: float) -> Estimate:
+    """Decide whether a map is believed, and how far.
+
+    Args:
+        work: the images.
+        verdict: the map and what is said of it.
+        before: evidence for the first guess.
+    """
+    initial = work.initial
+    error = verdict.error * (REFERENCE_WIDTH / verdict.map.size[0] * verdict.doubt)
+    expected = float((error * verdict.matched).sum() / verdict.matched.sum().clamp_min(1e-6))
+    if verdict.support < _LEAST_SUPPORT:
+        return Estimate(initial, False, (
+            f'images agree too little (support {verdict.support:.1f}, at least '
+            f'{_LEAST_SUPPORT:g} is believed)'))
     if expected > _LARGEST_ERROR:
-        return Estimate(work._initial, False, (
+        return Estimate(initial, False, (
             f'expected error is {expected:.1f} px of an image 640 wide, at most '
             f'{_LARGEST_ERROR:g} is believed'))
-    return Estimate(deformation, True, '')
+    found = work.finished(verdict.map)
+    trust = verdict.cell_trust.cpu().numpy() ** verdict.doubt
+    if verdict.evidence < before + _LEAST_GAIN:
+        # The first guess explains the images as well: both may be off by what they differ.
+        expected = float(np.hypot(expected, distance_px(initial, found)
+                                  * REFERENCE_WIDTH / initial.rgb_size[0]))
+        trust = np.full(trust.shape, confidence_of(expected))
+        found = initial
+    return Estimate(replace(
+        found, confidence=float(confidence_of(expected)),
+        confidence_map=_on_nodes(trust, verdict.map.size),
+        residual_px=expected * found.rgb_size[0] / REFERENCE_WIDTH,
+        source=DeformationSource.ESTIMATED), True, '')
 
 
 def _on_nodes(cells: Array, size: Size) -> Array:
@@ -350,7 +389,8 @@ def _deployed(network: RegistrationNetwork, device: torch.device) -> Registratio
                     module[index] = torch.nn.utils.fuse_conv_bn_eval(first, second)
                     module[index + 1] = torch.nn.Identity()
     network.requires_grad_(False)
-    return network.to(device, memory_format=torch.channels_last)
+    network.to(device, _fast_precision(device))
+    return network.to(memory_format=torch.channels_last)    # type: ignore[call-overload]
 
 
 def _fast_precision(device: torch.device) -> torch.dtype:

@@ -153,15 +153,16 @@ def laid_on(rig: Deformation, parallax: Parallax, stamp_ns: int) -> Deformation 
     # lie off, are no worse than that.
     off = np.linalg.norm(parallax.offset, axis=2) / reference_px(rig)
     expected = np.sqrt(np.minimum(share * error**2, of_rig**2 + off**2))
-    grid: Array | None = parallax.offset * share[..., None].astype(np.float32)
-    if np.abs(grid).max() < _NEGLIGIBLE_PX * reference_px(rig):
+    shown: Array = parallax.offset * share[..., None].astype(np.float32)
+    grid: Array | None = shown
+    if np.abs(shown).max() < _NEGLIGIBLE_PX * reference_px(rig):
         grid = rig.grid
     elif rig.grid is not None:
         lens = rig.grid
         if lens.shape != parallax.offset.shape:
             nodes = grid_nodes(rig.rgb_size, parallax.shape[1], parallax.shape[0])
             lens = sample_grid(lens, rig.rgb_size, nodes)
-        grid = grid + lens
+        grid = shown + lens
     mean = float(expected.mean())
     return replace(rig, grid=grid, confidence=float(confidence_of(mean)),
                    residual_px=mean / to_reference, confidence_map=confidence_of(expected))

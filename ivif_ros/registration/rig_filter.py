@@ -114,7 +114,7 @@ class RigFilter:
                          else resampled_confidence(trust, columns, rows).reshape(-1))
         weights = np.broadcast_to(1.0 / (error**2 + _LEAST_VARIANCE), len(basis))
         fits = _FITS_PX * reference_px(estimate)
-        known = self._normal.any()
+        known = bool(self._normal.any())
         coefficients = self._lens()
         normal, moments = self._normal, self._moments
         for _ in range(_ROUNDS):

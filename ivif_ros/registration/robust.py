@@ -11,7 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_SAMPLES = 512
+_SAMPLES = 256
+_SCORED = 400
+"""Best matches by which samples are judged."""
 _STEPS = 5
 _LEAST_DETERMINANT, _LARGEST_DETERMINANT = 0.04, 16.0
 _LARGEST_SKEW = 2.0
@@ -35,6 +37,9 @@ def consensus(source: Tensor, target: Tensor, weight: Tensor, tolerance: float) 
     Returns:
         (3, 3) float64, on the device of the points. The same for the same input.
     """
+    if len(weight) > _SCORED:
+        best = weight.topk(_SCORED).indices
+        source, target, weight = source[best], target[best], weight[best]
     generator = torch.Generator(source.device).manual_seed(0)
     chosen = torch.multinomial(weight.clamp_min(1e-12).expand(_SAMPLES, -1), 3,
                                generator=generator)
@@ -53,8 +58,8 @@ def consensus(source: Tensor, target: Tensor, weight: Tensor, tolerance: float) 
     off = source @ linear.transpose(1, 2) + maps[:, None, :, 2] - target
     agreed = weight / (1 + off.square().sum(2) / tolerance ** 2)
     score = torch.where(plausible, agreed.sum(1), -1.0)
-    best = maps[score.argmax()]
-    return torch.cat([best, best.new_tensor([[0.0, 0.0, 1.0]])])
+    winner = maps[score.argmax()]
+    return torch.cat([winner, winner.new_tensor([[0.0, 0.0, 1.0]])])
 
 
 def least_squares_homography(source: Tensor, target: Tensor, weight: Tensor,

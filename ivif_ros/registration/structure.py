@@ -19,6 +19,8 @@ SHARPNESS = (10.0, 20.0, 40.0)
 fits on validation pairs."""
 PROPOSALS = 2 * len(SCALES)
 
+_STRICT = 160.0
+_OUTLIERS = 0.3
 _LEAST_GRADIENT = 8e-3
 """Gradient (Sobel, of grey levels in 0..1) that counts as noise."""
 
@@ -85,20 +87,20 @@ def _surroundings(planes: Tensor) -> Tensor:
         size=planes.shape[2:], mode='bilinear', align_corners=False)
 
 
-def edge_products(rgb: tuple[Tensor, Tensor], thermal: tuple[Tensor, Tensor],
-                     level: int) -> Tensor:
+def edge_products(rgb: Tensor, thermal: Tensor, fine: bool) -> Tensor:
     """Compare directions of edges around each cell of 4x4 pixels.
 
     Args:
-        rgb: see `edge_directions`.
+        rgb: (n, 2, rows, columns), see `edge_directions`.
         thermal: the same of the thermal images.
-        level: 0 compares at shifts of 2 pixels, 1 at shifts of 4.
+        fine: they are of cells of 2x2 pixels, of which four are joined.
 
     Returns:
-        (n, (2 EDGE_REACH + 1)^2, h / 4, w / 4) float32 products of the directions, not averaged.
+        (n, (2 EDGE_REACH + 1)^2, h / 4, w / 4) float32 products of the directions at shifts of
+        2 pixels where fine, else of 4.
     """
-    products = local_correlation(rgb[level], thermal[level], EDGE_REACH).float()
-    return functional.avg_pool2d(products, 2) if level == 0 else products
+    products = local_correlation(rgb, thermal, EDGE_REACH)
+    return _halved(products) if fine else products
 
 
 def shift_likelihood(products: Tensor, scale: int, sharpness: float) -> Tensor:
@@ -112,10 +114,46 @@ def shift_likelihood(products: Tensor, scale: int, sharpness: float) -> Tensor:
     Returns:
         (n, (2 EDGE_REACH + 1)^2, h / 4 / scale, w / 4 / scale), sums of 1.
     """
-    joined = functional.avg_pool2d(products, scale) if scale > 1 else products
+    for _ in range(scale.bit_length() - 1):
+        products = _halved(products)
     for _ in range(2):
-        joined = functional.avg_pool2d(joined, 3, 1, 1, count_include_pad=False)
-    return (joined * sharpness).softmax(1)
+        products = _averaged(products)
+    return (products * sharpness).softmax(1)
+
+
+def _halved(planes: Tensor) -> Tensor:
+    """Mean of 2x2 cells; several times faster on a CPU than pooling."""
+    rows = planes[:, :, ::2] + planes[:, :, 1::2]
+    return (rows[..., ::2] + rows[..., 1::2]).mul_(0.25)
+
+
+def _averaged(planes: Tensor) -> Tensor:
+    """Mean of 3x3 cells, at the border of those that there are; likewise."""
+    rows, columns = planes.shape[2:]
+    padded = functional.pad(planes, (1, 1, 1, 1))
+    down = (padded[:, :, :-2] + padded[:, :, 1:-1]).add_(padded[:, :, 2:])
+    both = (down[..., :-2] + down[..., 1:-1]).add_(down[..., 2:])
+    counts = [torch.full((length,), 3.0, device=planes.device) for length in (rows, columns)]
+    for count in counts:
+        count[0] = count[-1] = 2.0
+    return both.div_(counts[0][:, None] * counts[1])
+
+
+def evidence(rgb: Tensor, thermal: Tensor) -> float:
+    """How much the edges of two images speak for no shift at all, against any shift.
+
+    The mean log likelihood ratio of cells of 16x16 pixels, some of which may be outliers. For pairs
+    that belong together it is above 2.5 where they are registered and about -1 where they are
+    not; for strange pairs, and noise, it is below 0.7 after all that was fitted to them.
+
+    Args:
+        rgb: (1, 2, h / 2, w / 2), see `edge_directions`.
+        thermal: the same of the thermal image.
+    """
+    likelihood = shift_likelihood(edge_products(rgb, thermal, True), SCALES[-1], _STRICT)
+    shifts = likelihood.shape[1]
+    ratio = (1 - _OUTLIERS) * shifts * likelihood[:, shifts // 2] + _OUTLIERS
+    return float(ratio.log().mean())
 
 
 def shift_proposals(rgb: tuple[Tensor, Tensor], thermal: tuple[Tensor, Tensor]) -> Tensor:
@@ -134,7 +172,7 @@ def shift_proposals(rgb: tuple[Tensor, Tensor], thermal: tuple[Tensor, Tensor]) 
     moments = [moment[:, None, None] for moment in (x, y, x * x + y * y)]
     found = []
     for level, size in ((0, 0.5), (1, 1.0)):
-        products = edge_products(rgb, thermal, level)
+        products = edge_products(rgb[level], thermal[level], fine=level == 0)
         for scale, sharpness in zip(SCALES, SHARPNESS, strict=True):
             likelihood = shift_likelihood(products, scale, sharpness)
             mean = torch.stack([(likelihood * moment).sum(1) for moment in moments], dim=1)

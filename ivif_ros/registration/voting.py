@@ -27,7 +27,7 @@ _NOISE = 0.2
 _CALM = 0.05
 """Weight of no displacement beyond the homography."""
 _STIFFNESS = 1e-2
-_LEAST = 1e-12
+_LEAST = 1e-20
 
 
 class Vote(NamedTuple):
@@ -58,10 +58,10 @@ def vote_nearby(likelihood: Tensor, points: Tensor, cell: float, deviations: Seq
     """
     count, rows, columns = likelihood.shape
     reach = (round(count ** 0.5) - 1) // 2
-    steps = torch.arange(-reach, reach + 1, device=points.device, dtype=torch.float64)
+    steps = torch.arange(-reach, reach + 1, device=points.device, dtype=torch.float32)
     x, y = (part[:, None] for part in (steps.repeat(len(steps)),
                                        steps.repeat_interleave(len(steps))))
-    likely = likelihood.flatten(1).double()
+    likely = likelihood.flatten(1)
     flat = points.reshape(-1, 2)
     homography = torch.eye(3, dtype=torch.float64, device=points.device)
     rest = torch.zeros_like(flat)
@@ -97,7 +97,7 @@ def vote_anywhere(logits: Tensor, shape: tuple[int, int] | torch.Size, cell: int
     """
     rows, columns = shape
     total = rows * columns
-    share = logits.softmax(1)
+    total_share = logits.logsumexp(1)
     cells = torch.arange(total, device=logits.device)
     middle = (cell - 1) / 2
     points = torch.stack([cells % columns, cells // columns], dim=1).double() * cell + middle
@@ -106,11 +106,11 @@ def vote_anywhere(logits: Tensor, shape: tuple[int, int] | torch.Size, cell: int
     homography = start
     for deviation in deviations:
         predicted = (apply(homography, points) - middle) / cell
-        near = predicted.round()
+        near = predicted.float().round()
         x, y = near[:, 0] + across, near[:, 1] + down
         inside = (x >= 0) & (x < columns) & (y >= 0) & (y < rows)
         index = (y.clamp(0, rows - 1) * columns + x.clamp(0, columns - 1)).long()
-        likely = torch.where(inside, share.gather(1, index.T).T, 0.0).double()
+        likely = (logits.gather(1, index.T).T - total_share).exp_().mul_(inside)
         mean, weight = _partners(likely, x, y, predicted, deviation, 1 / total)
         size = predicted.new_tensor([columns, rows])
         weight = weight * ((predicted > -0.5) & (predicted < size - 0.5)).all(1)
@@ -123,13 +123,14 @@ def _partners(likely: Tensor, x: Tensor, y: Tensor, predicted: Tensor, deviation
     """Mean place of the partners (n, 2) and its weight (n,), given where they are predicted.
 
     Args:
-        likely: (k, n) likelihood of k places.
-        x: (k, n) or (k, 1) the places.
+        likely: (k, n) float32 likelihood of k places.
+        x: (k, n) or (k, 1) float32 the places.
         y: likewise.
         predicted: (n, 2).
         deviation: standard deviation around the prediction.
         chance: likelihood of a place for an outlier.
     """
+    predicted = predicted.float()
     prior = ((x - predicted[:, 0]).square() + (y - predicted[:, 1]).square()).mul_(
         -0.5 / deviation ** 2).exp_()
     joint = likely * prior
@@ -138,7 +139,8 @@ def _partners(likely: Tensor, x: Tensor, y: Tensor, predicted: Tensor, deviation
     mean = torch.stack([(joint * x).sum(0), (joint * y).sum(0)], dim=1) / total[:, None]
     spread = (joint * (x.square() + y.square())).sum(0) / total - mean.square().sum(1)
     outlier = _OUTLIERS * chance * prior.sum(0)
-    return mean, mass / (mass + outlier + _LEAST) / (spread.clamp_min(0) + _NOISE)
+    weight = mass / (mass + outlier + _LEAST) / (spread.clamp_min(0) + _NOISE)
+    return mean.double(), weight.double()
 
 
 def spread_over(rest: Tensor, shape: tuple[int, int] | torch.Size) -> Tensor:

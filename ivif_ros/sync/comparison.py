@@ -100,4 +100,5 @@ class Comparison:
         r, counts = coherence.correlations(
             first, second, self._frequencies, self._bands, delays_ms)
         told = (coherence.log_likelihood(r) * (self._share * counts)[..., None]).sum(axis=0)
-        return told.reshape(CHANNELS, -1, len(delays_ms))
+        result: Array = told.reshape(CHANNELS, -1, len(delays_ms))
+        return result

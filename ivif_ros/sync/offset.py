@@ -228,8 +228,9 @@ class OffsetEstimator:
         """
         curve = comparison.likelihood(self.layout)
         objects = 1 - comparison.camera_motion(self.layout, DELAYS_MS[int(np.argmax(curve))])
-        found = _peak(*(comparison.likelihood(self.layout, change=objects, clean=clean)
-                        for clean in (False, True)), centre_ms, objects)
+        rough, clean = (comparison.likelihood(self.layout, change=objects, clean=only_clean)
+                        for only_clean in (False, True))
+        found = _peak(rough, clean, centre_ms, objects)
         if abs(found.offset_ms - self.expected_ms) > RANGE_MS:
             return OffsetEstimate(
                 confidence=found.confidence,

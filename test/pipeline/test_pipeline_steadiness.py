@@ -5,7 +5,7 @@
 import numpy as np
 import pytest
 
-from ivif_ros.parameters import Parameters, replace
+from ivif_ros.parameters import Parameters, RegistrationParameters, replace
 from ivif_ros.pipeline import Pipeline
 from ivif_ros.types import Frame, FramePair
 
@@ -99,7 +99,9 @@ def test_live_and_offline_are_the_same(stream):
     pairs = [stream.pair(1000 + 33 * i) for i in range(6)]
 
     def run(live):
-        pipeline = Pipeline(Parameters(), live=live)
+        # When an estimate is made in time depends on the machine.
+        aligned = RegistrationParameters(mode='none')
+        pipeline = Pipeline(Parameters(registration=aligned), live=live)
         try:
             if live:
                 pipeline.warm_up((SIZE[1], SIZE[0]))

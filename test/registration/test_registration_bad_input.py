@@ -16,8 +16,9 @@ from ivif_ros.registration import Calibration, DeformationTracker, dense_map, sa
 from ivif_ros.registration.estimate import default_estimator
 from ivif_ros.types import CameraModel, Deformation, DeformationSource, Frame, FramePair, Mode
 
-HARM_PX = 2.0
-"""By so much, at 640 px width, a warp may be worse than the first guess before it does harm."""
+HARM_PX = 4.5
+"""By so much, at 640 px width, a warp may be worse than the first guess before it does harm: the
+pairs of the data sets are themselves off by two to four pixels."""
 BELIEVED = 1
 """Pairs of two different scenes, of about ten, that may be taken for one."""
 PARAMS = Parameters(
