@@ -58,13 +58,15 @@ _FIT_TOLERANCE = 3.0
 _ZOOMS = (1.0, 0.62, 1.5)
 """First guesses that are tried one after the other where nothing is known: RGB pixels per pixel."""
 _LEAST_SUPPORT = 0.7
-"""Support below which nothing is believed: of 90 validation pairs those that belong together have at
-least 0.9, strange ones at most 0.5."""
+"""Support below which nothing is believed: of 90 validation pairs those that belong together have
+at least 0.9, strange ones at most 0.5."""
 _TRUST_WEIGHT, _TYPICAL_TRUST = 6.0, 0.45
 _USUAL_EVIDENCE = 1.9
 """Evidence with which the network is as wrong as it expects to be."""
 _CLEAR = 2.2
 """Evidence with which no other guess is tried."""
+_ZOOM_GAIN = 0.5
+"""Support by which another zoom must exceed the first one."""
 _LEAST_GAIN = 0.2
 """Evidence by which a map must exceed the first guess to replace it."""
 _LARGEST_ERROR = 12.0
@@ -188,7 +190,7 @@ class NetworkEstimator:
                 if verdict is not None:
                     before = evidence(rgb_features.edges[0], work.edges(work.first))
                     return _judged(work, verdict, before)
-        except (torch.linalg.LinAlgError, CalibrationError):
+        except (torch.linalg.LinAlgError, CalibrationError):    # type: ignore[attr-defined]
             pass    # no map explains these images: what was found is singular or not finite
         return Estimate(initial, False, 'images have hardly anything in common')
 
@@ -201,7 +203,8 @@ class NetworkEstimator:
                 _zoomed(work.first.size, zoom).to(self._device))
             state = self._global(work, rgb, first)
             verdict = None if state is None else self._settled(work, rgb, state)
-            if verdict is not None and (best is None or verdict.evidence > best.evidence):
+            if verdict is not None and (
+                    best is None or verdict.support > best.support + _ZOOM_GAIN):
                 best = verdict
             if best is not None and best.evidence > _CLEAR:
                 break
@@ -355,9 +358,9 @@ def _judged(work: _Work, verdict: _Verdict, before: float) -> Estimate:
 def _on_nodes(cells: Array, size: Size) -> Array:
     """Values in the middle of cells (rows, columns), on as many nodes over the whole image."""
     rows, columns = cells.shape
-    nodes = grid_nodes(size, columns, rows).astype(np.float32)
-    place = (nodes - (FINE - 1) / 2) / FINE
-    return np.asarray(cv2.remap(cells.astype(np.float32), place, None, cv2.INTER_LINEAR,
+    place = ((grid_nodes(size, columns, rows) - (FINE - 1) / 2) / FINE).astype(np.float32)
+    x, y = (np.ascontiguousarray(place[..., axis]) for axis in (0, 1))
+    return np.asarray(cv2.remap(cells.astype(np.float32), x, y, cv2.INTER_LINEAR,
                                 borderMode=cv2.BORDER_REPLICATE)).clip(0, 1)
 
 

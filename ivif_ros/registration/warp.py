@@ -176,4 +176,5 @@ def _feathered(covered: Array) -> Array:
     for step in range(1, FEATHER_PX):
         left = cv2.erode(left, _SQUARE if step % 2 else _CROSS)
         total = cv2.add(total, left)
-    return np.asarray(cv2.multiply(total, 1.0 / (level * FEATHER_PX), dtype=cv2.CV_32F))
+    weight: Array = np.asarray(total, np.float32) * np.float32(1.0 / (level * FEATHER_PX))
+    return weight

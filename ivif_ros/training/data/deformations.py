@@ -59,8 +59,7 @@ class BackwardMap:
         scale = np.array([columns - 1, rows - 1], np.float32) / np.array(
             [self.size[0] - 1, self.size[1] - 1], np.float32)
         place: Array = points * scale
-        return np.asarray(cv2.remap(self.bend, place, None, cv2.INTER_LINEAR,
-                                    borderMode=cv2.BORDER_REPLICATE))
+        return sampled(self.bend, place, border=cv2.BORDER_REPLICATE)
 
 
 @dataclass(frozen=True)
@@ -128,6 +127,21 @@ REST = Spread(shift=0.008, turn_deg=0.5, zoom=0.01, aspect=0.006, corner=0.005, 
 WIDE = Spread(shift=0.06, turn_deg=3.0, zoom=0.12, aspect=0.10, corner=0.012, lens=0.006,
               elastic=0.004)
 """About a zoom that is drawn as well: nothing is known."""
+
+
+def sampled(image: Array, place: Array, how: int = cv2.INTER_LINEAR,
+            border: int = cv2.BORDER_CONSTANT, outside: float = 0.0) -> Array:
+    """Sample an image.
+
+    Args:
+        image: (H, W) or (H, W, c).
+        place: (h, w, 2) x, y in pixels of it.
+        how: interpolation of OpenCV.
+        border: border mode of OpenCV.
+        outside: value beyond the border, for a constant one.
+    """
+    x, y = (np.ascontiguousarray(place[..., axis], np.float32) for axis in (0, 1))
+    return np.asarray(cv2.remap(image, x, y, how, borderMode=border, borderValue=(outside,) * 4))
 
 
 def _mapped(homography: Array, points: Array) -> Array:

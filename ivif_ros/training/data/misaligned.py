@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from ivif_ros.registration.network import COARSE, FINE
 from ivif_ros.training.data.config import DataConfig
-from ivif_ros.training.data.deformations import NEAR, REST, WIDE, BackwardMap
+from ivif_ros.training.data.deformations import NEAR, REST, WIDE, BackwardMap, sampled
 from ivif_ros.training.data.degrade import Degrader
 from ivif_ros.training.data.loader import check_order, in_order, make_sources
 from ivif_ros.training.data.photometric import attack_thermal, attack_visible
@@ -273,17 +273,15 @@ def _truth(pair: RigPair, view: Array, deformation: BackwardMap, layers: list[_L
     scene = centres
     if pair.truth is not None:
         place = _applied(view, centres)
-        true = cv2.remap(pair.truth, place.astype(np.float32), None, cv2.INTER_NEAREST,
-                         borderMode=cv2.BORDER_CONSTANT, borderValue=(np.nan, np.nan))
+        true = sampled(pair.truth, place, cv2.INTER_NEAREST, outside=np.nan)
         scene = _applied(np.linalg.inv(pair.homography @ view), true)
     points = scene.astype(np.float32)
     hidden = np.zeros(centres.shape[:2], bool)
     owned = np.zeros(centres.shape[:2], bool)
     for layer in layers:
-        mine = cv2.remap(layer.mask, centres.astype(np.float32), None, cv2.INTER_LINEAR) > 0.5
+        mine = sampled(layer.mask, centres) > 0.5
         # Where the layer is in the thermal image, what is behind it cannot be seen.
-        behind = cv2.remap(layer.mask, np.nan_to_num(points - layer.parallax, nan=-1e3).astype(
-            np.float32), None, cv2.INTER_LINEAR) > 0.5
+        behind = sampled(layer.mask, np.nan_to_num(points - layer.parallax, nan=-1e3)) > 0.5
         hidden = (hidden | behind) & ~mine
         points = np.where(mine[..., None], centres + layer.parallax, points).astype(np.float32)
         owned |= mine
@@ -330,7 +328,7 @@ def _shrunk(image: Array, place: Array, border: int) -> Array:
     apart = float(np.abs(np.diff(place[::40, ::40], axis=1)).max(axis=2).mean()) / 40
     if apart > 1.4:
         image = cv2.GaussianBlur(image, (0, 0), 0.45 * apart)
-    return np.asarray(cv2.remap(image, place, None, cv2.INTER_LINEAR, borderMode=border))
+    return sampled(image, place, border=border)
 
 
 def _pasted(image: Array, layer: Array, mask: Array) -> Array:
