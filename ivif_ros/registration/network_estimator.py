@@ -400,6 +400,6 @@ def _fast_precision(device: torch.device) -> torch.dtype:
     """Bfloat16 where the processor multiplies matrices of it (AMX), float16 on CUDA."""
     if device.type == 'cuda':
         return torch.float16
-    if torch.cpu._is_amx_tile_supported():
-        return torch.bfloat16
-    return torch.float32
+    # Older versions of PyTorch cannot tell.
+    matrices = getattr(torch.cpu, '_is_amx_tile_supported', None)
+    return torch.bfloat16 if matrices is not None and matrices() else torch.float32
