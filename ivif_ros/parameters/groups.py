@@ -117,10 +117,10 @@ class RegistrationParameters:
         15.0, 'Distance at which calibrated images coincide.', unit='m', minimum=0.05, maximum=1e5,
         runtime=True)
     period_ms: float = parameter(
-        300.0, 'Time of the stream between two estimates from the images.', unit='ms', minimum=0.0,
+        500.0, 'Time of the stream between two estimates from the images.', unit='ms', minimum=0.0,
         maximum=60000.0, runtime=True)
     apply_after_ms: float = parameter(
-        250.0, 'Time of the stream after which an estimate that runs in the background takes '
+        400.0, 'Time of the stream after which an estimate that runs in the background takes '
         'effect; fixed, so that a recording gives the same images each time. Raise it on a machine '
         'that counts registration.late.', unit='ms', minimum=0.0, maximum=60000.0, runtime=True)
     smoothing_s: float = parameter(
