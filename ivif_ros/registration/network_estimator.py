@@ -181,6 +181,8 @@ class NetworkEstimator:
         problem = _unusable(rgb, thermal, initial)
         if problem:
             return Estimate(initial, False, problem)
+        # A thread of its own learns only by this how many threads it may use.
+        torch.set_num_threads(torch.get_num_threads())
         try:
             with torch.inference_mode():
                 work = _Work(rgb, thermal, initial, self._device)
