@@ -45,7 +45,7 @@ class SyncParameters:
     offset_estimation: str = parameter(
         'report', 'What to do with the time offset that motion in both streams shows. off: do not '
         'look for it. report: tell what thermal_offset_ms should be. apply: pair by it as well.',
-        choices=('off', 'off', 'apply'), runtime=True)
+        choices=('off', 'report', 'apply'), runtime=True)
     queue_size: int = parameter(
         8, 'Frames of each camera that may wait for a partner.', minimum=1, maximum=1000)
 
