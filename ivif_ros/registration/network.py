@@ -31,7 +31,6 @@ REACH = 3
 """Cells of 4x4 pixels by which the refinement looks around."""
 
 
-
 class Features(NamedTuple):
     """What the encoder says about one image of (n, 1, h, w).
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,9 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ivif_ros.errors import SourceError
 from ivif_ros.metrics import fusion as metrics
-from ivif_ros.training.data.pairs import Pair, whole_pairs
+from ivif_ros.training.data.pairs import Pair, validation_pairs
 from ivif_ros.training.validate import Verdict, side_by_side, with_datasets
 from ivif_ros.types import Array
 
@@ -36,12 +34,8 @@ class FusionValidation:
         Raises:
             SourceError: no such folder, or no validation pairs in it.
         """
-        self._pairs: dict[str, list[Pair]] = defaultdict(list)
-        for files, pair in whole_pairs(root, 'validation', datasets, most):
-            self._pairs[files.dataset].append(pair)
-        if not self._pairs:
-            raise SourceError(f"training data '{root}' has no still pairs of the validation split: "
-                              'add pairs (about a tenth of them becomes validation)')
+        self._pairs = {name: [pair for _, pair in pairs]
+                       for name, pairs in validation_pairs(root, datasets, most).items()}
 
     def __len__(self) -> int:
         """Number of pairs."""

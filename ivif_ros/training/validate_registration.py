@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import zlib
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +14,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from ivif_ros.errors import SourceError
 from ivif_ros.registration.estimate import Estimate, Estimator
 from ivif_ros.registration.maps import (
     apply_homography,
@@ -28,7 +26,7 @@ from ivif_ros.registration.network_estimator import NetworkEstimator
 from ivif_ros.registration.pictures import checkerboard
 from ivif_ros.registration.warp import Warper
 from ivif_ros.training.data.deformations import NEAR
-from ivif_ros.training.data.pairs import Pair, whole_pairs
+from ivif_ros.training.data.pairs import Pair, validation_pairs
 from ivif_ros.training.data.rigs import RAW, RigPair, recorded_rigs
 from ivif_ros.training.validate import Verdict, side_by_side, with_datasets
 from ivif_ros.types import Array, Deformation
@@ -117,14 +115,11 @@ class RegistrationValidation:
         Raises:
             SourceError: no such folder, or no validation pairs in it.
         """
-        self._pairs: dict[str, list[MisalignedPair]] = defaultdict(list)
-        for files, pair in whole_pairs(root, 'validation', datasets, most):
-            # The deformation of a pair does not depend on which other pairs there are.
-            seed = zlib.crc32(f'{files.dataset}/{files.stem}'.encode())
-            self._pairs[files.dataset].append(deformed(pair, np.random.default_rng(seed)))
-        if not self._pairs:
-            raise SourceError(f"training data '{root}' has no still pairs of the validation split: "
-                              'add pairs (about a tenth of them becomes validation)')
+        # The deformation of a pair does not depend on which other pairs there are.
+        self._pairs = {name: [
+            deformed(pair, np.random.default_rng(zlib.crc32(f'{name}/{files.stem}'.encode())))
+            for files, pair in pairs]
+            for name, pairs in validation_pairs(root, datasets, most).items()}
         rigs = recorded_rigs(Path(root), 'validation')
         if len(rigs) > most:
             rigs = [rigs[i * len(rigs) // most] for i in range(most)]

@@ -44,14 +44,14 @@ class BackwardMap:
 
     def at(self, points: Array) -> Array:
         """RGB pixels of thermal pixels, (h, w, 2) float32 both."""
-        return np.asarray(_mapped(self.homography, points) + self._bent(points))
+        return np.asarray(mapped(self.homography, points) + self._bent(points))
 
     def inverse(self, points: Array) -> Array:
         """Thermal pixels of RGB pixels, (h, w, 2) float32 both, by fixed point iteration."""
         back = np.linalg.inv(self.homography)
-        found = _mapped(back, points)
+        found = mapped(back, points)
         for _ in range(_INVERSION_STEPS):
-            found = _mapped(back, points - self._bent(found))
+            found = mapped(back, points - self._bent(found))
         return found
 
     def _bent(self, points: Array) -> Array:
@@ -144,9 +144,11 @@ def sampled(image: Array, place: Array, how: int = cv2.INTER_LINEAR,
     return np.asarray(cv2.remap(image, x, y, how, borderMode=border, borderValue=(outside,) * 4))
 
 
-def _mapped(homography: Array, points: Array) -> Array:
+def mapped(homography: Array, points: Array) -> Array:
+    """Map points (..., 2) by a homography (3, 3); float32, NaN stays NaN."""
     h = homography.astype(np.float32)
     x, y = points[..., 0], points[..., 1]
     w = np.maximum(h[2, 0] * x + h[2, 1] * y + h[2, 2], np.float32(1e-3))
     return np.stack([(h[0, 0] * x + h[0, 1] * y + h[0, 2]) / w,
-                     (h[1, 0] * x + h[1, 1] * y + h[1, 2]) / w], axis=-1)
+                     (h[1, 0] * x + h[1, 1] * y + h[1, 2]) / w], axis=-1).astype(
+                         np.float32, copy=False)

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from ivif_ros.registration.network import COARSE, FINE
 from ivif_ros.training.data.config import DataConfig
-from ivif_ros.training.data.deformations import NEAR, REST, WIDE, BackwardMap, sampled
+from ivif_ros.training.data.deformations import NEAR, REST, WIDE, BackwardMap, mapped, sampled
 from ivif_ros.training.data.degrade import Degrader
 from ivif_ros.training.data.loader import check_order, in_order, make_sources
 from ivif_ros.training.data.photometric import attack_thermal, attack_visible
@@ -255,7 +255,7 @@ def _thermal(pair: RigPair, view: Array, deformation: BackwardMap, layers: list[
     """Make the thermal image that a deformation belongs to, (h, w) uint8."""
     x, y = deformation.planes()
     grid = np.stack([x, y], axis=-1)
-    place = _applied(pair.homography @ view, grid)
+    place = mapped(pair.homography @ view, grid)
     border = cv2.BORDER_CONSTANT if rng.random() < 0.5 else cv2.BORDER_REFLECT
     image = _shrunk(pair.thermal, place, border)
     for layer in layers:
@@ -272,9 +272,9 @@ def _truth(pair: RigPair, view: Array, deformation: BackwardMap, layers: list[_L
     centres = _centres(cell)
     scene = centres
     if pair.truth is not None:
-        place = _applied(view, centres)
+        place = mapped(view, centres)
         true = sampled(pair.truth, place, cv2.INTER_NEAREST, outside=np.nan)
-        scene = _applied(np.linalg.inv(pair.homography @ view), true)
+        scene = mapped(np.linalg.inv(pair.homography @ view), true)
     points = scene.astype(np.float32)
     hidden = np.zeros(centres.shape[:2], bool)
     owned = np.zeros(centres.shape[:2], bool)
@@ -290,10 +290,10 @@ def _truth(pair: RigPair, view: Array, deformation: BackwardMap, layers: list[_L
     inside = ((target >= 0) & (target <= np.array(SIZE) - 1.0)).all(axis=-1)
     # A point that is shown must be one that the source images have.
     height, width = pair.visible.shape
-    source = _applied(view, centres)
+    source = mapped(view, centres)
     inside &= owned | ((source >= 0) & (source <= np.array([width, height]) - 1.0)).all(axis=-1)
     high, wide = pair.thermal.shape
-    source = _applied(pair.homography @ view, np.nan_to_num(points))
+    source = mapped(pair.homography @ view, np.nan_to_num(points))
     inside &= owned | ((source >= 0) & (source <= np.array([wide, high]) - 1.0)).all(axis=-1)
     return target.transpose(2, 0, 1).astype(np.float32), known & inside
 
@@ -307,16 +307,7 @@ def _centres(cell: int) -> Array:
 
 def _planes(homography: Array) -> Array:
     x, y = np.meshgrid(np.arange(SIZE[0], dtype=np.float32), np.arange(SIZE[1], dtype=np.float32))
-    return _applied(homography, np.stack([x, y], axis=-1))
-
-
-def _applied(homography: Array, points: Array) -> Array:
-    """Map points (..., 2); NaN stays NaN."""
-    h = homography.astype(np.float32)
-    x, y = points[..., 0], points[..., 1]
-    w = h[2, 0] * x + h[2, 1] * y + h[2, 2]
-    return np.stack([(h[0, 0] * x + h[0, 1] * y + h[0, 2]) / w,
-                     (h[1, 0] * x + h[1, 1] * y + h[1, 2]) / w], axis=-1).astype(np.float32)
+    return mapped(homography, np.stack([x, y], axis=-1))
 
 
 def _sampled(image: Array, place: Array) -> Array:

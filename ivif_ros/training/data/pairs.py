@@ -238,3 +238,19 @@ def whole_pairs(root: Path | str, split: Split, datasets: Sequence[str] = (),
             stills = [stills[i * len(stills) // most] for i in range(most)]
         for files in stills:
             yield files, read_pair(files)
+
+
+def validation_pairs(root: Path | str, datasets: Sequence[str],
+                     most: int) -> dict[str, list[tuple[PairFiles, Pair]]]:
+    """Decode the stills of the validation split, by data set; arguments as of `whole_pairs`.
+
+    Raises:
+        SourceError: as `whole_pairs`, or no validation pairs at all.
+    """
+    found: dict[str, list[tuple[PairFiles, Pair]]] = {}
+    for files, pair in whole_pairs(root, 'validation', datasets, most):
+        found.setdefault(files.dataset, []).append((files, pair))
+    if not found:
+        raise SourceError(f"training data '{root}' has no still pairs of the validation split: "
+                          'add pairs (about a tenth of them becomes validation)')
+    return found
