@@ -146,13 +146,13 @@ class RegistrationNetwork(nn.Module):
         """Compare all cells with all cells.
 
         Args:
-            rgb: (n, c, rows, columns) coarse features.
-            thermal: (n, c, r, s) the same of the thermal images.
+            rgb: (n, c, k) coarse features of cells.
+            thermal: (n, c, m) the same of the thermal images.
 
         Returns:
-            (n, rows * columns, r * s) float32 logits.
+            (n, k, m) float32 logits.
         """
-        logits = rgb.flatten(2).transpose(1, 2) @ thermal.flatten(2)
+        logits = rgb.transpose(1, 2) @ thermal
         return logits.float() * self.sharpness.float().exp()
 
     def refine(self, rgb: Features, thermal: Features) -> Correction:

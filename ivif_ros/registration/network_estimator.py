@@ -20,51 +20,38 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional
 
 from ivif_ros.errors import CalibrationError
 from ivif_ros.registration.dense import DenseMap, centres
 from ivif_ros.registration.estimate import Estimate
-from ivif_ros.registration.maps import distance_px, grid_nodes, rescaled, thermal_scale
-from ivif_ros.registration.matching import global_matches
-from ivif_ros.registration.network import (
-    COARSE,
-    FINE,
-    STEP,
-    Correction,
-    Features,
-    RegistrationNetwork,
-)
+from ivif_ros.registration.maps import distance_px, grid_nodes
+from ivif_ros.registration.matching import Similarity
+from ivif_ros.registration.network import FINE, Correction, Features, RegistrationNetwork
 from ivif_ros.registration.robust import consensus, fit_homography
-from ivif_ros.registration.structure import (
-    edge_directions,
-    edge_products,
-    evidence,
-    shift_likelihood,
-    structure,
-)
+from ivif_ros.registration.structure import evidence, structure
 from ivif_ros.registration.trust import ERROR_SCALE, REFERENCE_WIDTH, confidence_of
-from ivif_ros.registration.voting import Vote, vote_anywhere, vote_nearby
+from ivif_ros.registration.voting import vote_anywhere
 from ivif_ros.registration.weights import load_network
+from ivif_ros.registration.working_pair import EdgeVotes, WorkingPair
 from ivif_ros.types import Array, Deformation, DeformationSource, Size, check_image
 
-_PIXELS = 320 * 240
 _SMALLEST = 48
 _FLAT = 2.0
 _MATCH_TOLERANCE = 5.0
 _MATCH_DEVIATIONS = (2.5, 1.5, 1.0, 0.7)
 _FIT_TOLERANCE = 3.0
-_ZOOMS = (1.0, 0.62, 1.5)
-"""First guesses that are tried one after the other where nothing is known: RGB pixels per pixel."""
+_ZOOMS = (0.62, 1.5)
+"""Further first guesses where nothing is known and the first one fails: RGB pixels per pixel."""
 _LEAST_SUPPORT = 0.7
 """Support below which nothing is believed: of 90 validation pairs those that belong together have
 at least 0.9, strange ones at most 0.5."""
 _TRUST_WEIGHT, _TYPICAL_TRUST = 6.0, 0.45
 _USUAL_EVIDENCE = 1.9
 """Evidence with which the network is as wrong as it expects to be."""
-_CLEAR = 2.2
-"""Evidence with which no other guess is tried."""
+_CLEAR = 2.0
+"""Support with which no other guess is tried."""
+_AGREED_SHARE = 0.5
+"""Agreement of the matches, against that of the first guess, with which another one is tried."""
 _ZOOM_GAIN = 0.5
 """Support by which another zoom must exceed the first one."""
 _LEAST_GAIN = 0.2
@@ -72,18 +59,16 @@ _LEAST_GAIN = 0.2
 _LARGEST_ERROR = 12.0
 
 
+class _Guess(NamedTuple):
+    """A map from matching all cells with all cells, and the matches that agree with it."""
+
+    state: DenseMap
+    agreed: float
+
+
 class _Ballot(NamedTuple):
-    """How cells vote once.
+    """How cells vote once; see `EdgeVotes.vote`."""
 
-    Attributes:
-        fine: shifts of 2 pixels instead of 4.
-        scale: factor by which cells of 4x4 pixels are joined.
-        sharpness: see `shift_likelihood`.
-        deviations: see `vote_nearby`.
-        smoothness: likewise, in pixels.
-    """
-
-    fine: bool
     scale: int
     sharpness: float
     deviations: tuple[float, ...]
@@ -92,12 +77,13 @@ class _Ballot(NamedTuple):
 
 # Chosen on validation pairs: from far to near, from many cells together to fewer.
 _BALLOTS = (
-    _Ballot(False, 4, 40.0, (2.0, 1.5, 1.0, 0.8)),
-    _Ballot(False, 4, 40.0, (2.0, 1.5, 1.0, 0.8)),
-    _Ballot(False, 2, 80.0, (2.0, 1.5, 1.0, 0.8)),
-    _Ballot(True, 2, 80.0, (1.5, 1.0)),
-    _Ballot(True, 4, 160.0, (1.5, 1.0, 1.0), 40.0),
-    _Ballot(True, 4, 160.0, (1.5, 1.0, 1.0), 40.0))
+    (False, (_Ballot(4, 40.0, (2.0, 1.5, 1.0, 0.8)),
+             _Ballot(4, 40.0, (2.0, 1.5, 1.0, 0.8)))),
+    (False, (_Ballot(2, 80.0, (2.0, 1.5, 1.0, 0.8)),)),
+    (True, (_Ballot(2, 80.0, (1.5, 1.0)),
+            _Ballot(4, 100.0, (1.5, 1.0, 1.0), 40.0),
+            _Ballot(2, 60.0, (1.0, 0.8, 0.8), 24.0))))
+"""Ballots on edges of cells of 4x4 or (fine) 2x2 pixels, found anew for each group."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,15 +98,16 @@ class _Verdict:
     """
 
     map: DenseMap
-    error: Tensor
-    matched: Tensor
+    error: Array
+    matched: Array
     evidence: float
 
     @property
-    def cell_trust(self) -> Tensor:
+    def cell_trust(self) -> Array:
         """(rows, columns) confidence; the same where it is likely that both cameras see it."""
         unit = REFERENCE_WIDTH / self.map.size[0]
-        return torch.exp(self.error * (-unit / ERROR_SCALE)) * (2 * self.matched).clamp(max=1)
+        return np.asarray(
+            np.exp(self.error * (-unit / ERROR_SCALE)) * np.minimum(2 * self.matched, 1))
 
     @property
     def support(self) -> float:
@@ -185,145 +172,87 @@ class NetworkEstimator:
         torch.set_num_threads(torch.get_num_threads())
         try:
             with torch.inference_mode():
-                work = _Work(rgb, thermal, initial, self._device)
+                work = WorkingPair(rgb, thermal, initial, self._device)
                 rgb_features = self._network.encode(work.rgb, 'rgb')
                 verdict = self._search(
                     work, rgb_features, initial.source is DeformationSource.NONE)
                 if verdict is not None:
                     before = evidence(rgb_features.edges[0], work.edges(work.first))
                     return _judged(work, verdict, before)
-        except (torch.linalg.LinAlgError, CalibrationError):    # type: ignore[attr-defined]
+        except (np.linalg.LinAlgError, CalibrationError):
             pass    # no map explains these images: what was found is singular or not finite
         return Estimate(initial, False, 'images have hardly anything in common')
 
-    def _search(self, work: _Work, rgb: Features, wide: bool) -> _Verdict | None:
+    def _search(self, work: WorkingPair, rgb: Features, wide: bool) -> _Verdict | None:
         if not wide:
             return self._settled(work, rgb, work.first)
-        best: _Verdict | None = None
+        guess = self._matched(work, rgb, work.first)
+        best = self._settled(work, rgb, guess.state)
+        if best is not None and best.support > _CLEAR:
+            return best
         for zoom in _ZOOMS:
-            first = work.first if zoom == 1.0 else work.first.after(
-                _zoomed(work.first.size, zoom).to(self._device))
-            state = self._global(work, rgb, first)
-            verdict = None if state is None else self._settled(work, rgb, state)
+            other = self._matched(
+                work, rgb, work.first.after(_zoomed(work.first.size, zoom)))
+            if other.agreed < _AGREED_SHARE * guess.agreed:
+                continue
+            verdict = self._settled(work, rgb, other.state)
             if verdict is not None and (
                     best is None or verdict.support > best.support + _ZOOM_GAIN):
                 best = verdict
-            if best is not None and best.evidence > _CLEAR:
-                break
         return best
 
-    def _settled(self, work: _Work, rgb: Features, state: DenseMap) -> _Verdict | None:
+    def _settled(self, work: WorkingPair, rgb: Features, state: DenseMap) -> _Verdict | None:
         """Let the cells vote, and the network judge."""
-        for ballot in _BALLOTS:
-            state = state.corrected(self._voted(work, rgb, state, ballot))
+        for fine, ballots in _BALLOTS:
+            votes = EdgeVotes(work, state, fine, rgb.edges[0])
+            for ballot in ballots:
+                votes.vote(*ballot)
+            state = votes.state
         thermal = self._network.encode(work.sampled(state), 'thermal')
         return self._round(state, self._network.refine(rgb, thermal),
                            evidence(rgb.edges[0], thermal.edges[0]))
 
-    def _voted(self, work: _Work, rgb: Features, state: DenseMap, ballot: _Ballot) -> Vote:
-        products = (edge_products(rgb.edges[0], work.edges(state), fine=True) if ballot.fine else
-                    edge_products(work.coarse_edges, work.edges(state, 2), fine=False))
-        likelihood = shift_likelihood(products, ballot.scale, ballot.sharpness)[0]
-        cell = FINE * ballot.scale
-        return vote_nearby(
-            likelihood, centres(state.size, cell, likelihood.device),
-            FINE / 2 if ballot.fine else FINE, ballot.deviations, ballot.smoothness / cell)
-
-    def _global(self, work: _Work, rgb: Features, state: DenseMap) -> DenseMap | None:
+    def _matched(self, work: WorkingPair, rgb: Features, state: DenseMap) -> _Guess:
         """Find the global model by matching all cells with all cells."""
         _, eighth = self._network.pyramid([(structure(work.sampled(state)), 'thermal')])
         thermal = self._network.describe_coarse(eighth)
-        logits = self._network.similarity(rgb.coarse, thermal)[0]
-        shape = rgb.coarse.shape[2:]
-        matches = global_matches(logits, shape)
+        similarity = Similarity(self._network, rgb.coarse, thermal)
+        matches = similarity.matches()
         if float(matches.weight.sum()) <= 0:
-            return None
+            return _Guess(state, 0.0)
         start = consensus(matches.source, matches.target, matches.weight, _MATCH_TOLERANCE)
         start = fit_homography(matches.source, matches.target, matches.weight, start,
                                _MATCH_TOLERANCE, stiffness=1e-2)
-        return state.after(vote_anywhere(logits, shape, COARSE, start, _MATCH_DEVIATIONS))
+        found = vote_anywhere(similarity, start, _MATCH_DEVIATIONS)
+        return _Guess(state.after(found), matches.agreement(found, _MATCH_TOLERANCE))
 
     def _round(self, state: DenseMap, correction: Correction, support: float) -> (
             _Verdict | None):
         """Move the map by what the network says."""
-        flow = correction.flow[0].double().permute(1, 2, 0)
-        error = correction.error[0, 0].double()
-        matched = correction.matched[0, 0].double().sigmoid()
-        points = centres(state.size, FINE, flow.device)
-        target = state.at(points + flow)
-        weight = matched / (error.square() + 0.25)
+        said = torch.cat([correction.flow, correction.error, correction.matched.sigmoid()], dim=1)
+        flow_x, flow_y, error, matched = said[0].double().cpu().numpy()
+        points = centres(state.size, FINE)
+        target = state.at(points + np.stack([flow_x, flow_y], axis=-1))
+        weight = matched / (np.square(error) + 0.25)
         if float(weight.sum()) <= 1e-6:
             return None
+        # A quarter of the cells says as much about eight numbers as all of them.
+        few = slice(None, None, 2), slice(None, None, 2)
         homography = fit_homography(
-            points.reshape(-1, 2), target.reshape(-1, 2), weight.reshape(-1),
+            points[few].reshape(-1, 2), target[few].reshape(-1, 2), weight[few].reshape(-1),
             state.homography, _FIT_TOLERANCE * state.scale)
         return _Verdict(
             DenseMap.fitted(state.size, homography, target, weight), error, matched, support)
 
 
-class _Work:
-    """Both images at working size, on the device.
-
-    Attributes:
-        rgb: (1, 1, h, w) float32 luma in 0..1.
-        initial: the first guess for the images as they came.
-        first: map to start from, working pixels -> pixels of the small thermal image.
-    """
-
-    def __init__(self, rgb: Array, thermal: Array, initial: Deformation,
-                 device: torch.device) -> None:
-        self.initial = initial
-        size = working_size(initial.rgb_size)
-        small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-        self.rgb = _uploaded(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), device)
-        # Thermal pixels per working pixel; what is finer than the working image would alias.
-        fine = thermal_scale(rescaled(initial, size, initial.thermal_size))
-        width, height = initial.thermal_size
-        if fine > 1.3:
-            width, height = max(round(width / fine), 16), max(round(height / fine), 16)
-            thermal = cv2.resize(thermal, (width, height), interpolation=cv2.INTER_AREA)
-        self._thermal = _uploaded(thermal, device)
-        self._halved = functional.avg_pool2d(self._thermal, 2)
-        self.coarse_edges = edge_directions(
-            structure(functional.avg_pool2d(self.rgb, 2), grey=False))[0]
-        laid = rescaled(initial, size, (width, height))
-        self.first = DenseMap.of(laid, device)
-
-    def sampled(self, state: DenseMap, cell: int = 1) -> Tensor:
-        """Thermal image on the working grid, (1, 1, h / cell, w / cell), 0 outside."""
-        height, width = self._thermal.shape[2:]
-        thermal = self._thermal if cell == 1 else self._halved
-        return functional.grid_sample(
-            thermal, state.lattice(width, height, cell)[None], mode='bilinear',
-            padding_mode='zeros', align_corners=False)
-
-    def edges(self, state: DenseMap, cell: int = 1) -> Tensor:
-        """Directions of edges of that image in cells of 2x2 of its pixels."""
-        return edge_directions(structure(self.sampled(state, cell), grey=False))[0]
-
-    def finished(self, state: DenseMap) -> Deformation:
-        """Express a map in pixels of the original images."""
-        height, width = self._thermal.shape[2:]
-        return rescaled(state.deformation((width, height)), self.initial.rgb_size,
-                        self.initial.thermal_size)
-
-
-def _zoomed(size: Size, zoom: float) -> Tensor:
+def _zoomed(size: Size, zoom: float) -> Array:
     """(3, 3) homography that moves pixels away from the middle of the image by a factor."""
-    middle = (torch.tensor(size, dtype=torch.float64) - 1) / 2
-    moved = torch.diag(torch.tensor([zoom, zoom, 1.0], dtype=torch.float64))
-    moved[:2, 2] = middle * (1 - zoom)
+    moved = np.diag([zoom, zoom, 1.0])
+    moved[:2, 2] = (np.array(size) - 1) / 2 * (1 - zoom)
     return moved
 
 
-def working_size(size: Size) -> Size:
-    """Size of the working image: the shape of the image, about 77,000 pixels, multiples of STEP."""
-    scale = (_PIXELS / (size[0] * size[1])) ** 0.5
-    return (max(round(size[0] * scale / STEP), 4) * STEP,
-            max(round(size[1] * scale / STEP), 4) * STEP)
-
-
-def _judged(work: _Work, verdict: _Verdict, before: float) -> Estimate:
+def _judged(work: WorkingPair, verdict: _Verdict, before: float) -> Estimate:
     """Decide whether a map is believed, and how far.
 
     Args:
@@ -333,7 +262,7 @@ def _judged(work: _Work, verdict: _Verdict, before: float) -> Estimate:
     """
     initial = work.initial
     error = verdict.error * (REFERENCE_WIDTH / verdict.map.size[0] * verdict.doubt)
-    expected = float((error * verdict.matched).sum() / verdict.matched.sum().clamp_min(1e-6))
+    expected = float((error * verdict.matched).sum() / max(verdict.matched.sum(), 1e-6))
     if verdict.support < _LEAST_SUPPORT:
         return Estimate(initial, False, (
             f'images agree too little (support {verdict.support:.1f}, at least '
@@ -343,7 +272,7 @@ def _judged(work: _Work, verdict: _Verdict, before: float) -> Estimate:
             f'expected error is {expected:.1f} px of an image 640 wide, at most '
             f'{_LARGEST_ERROR:g} is believed'))
     found = work.finished(verdict.map)
-    trust = verdict.cell_trust.cpu().numpy() ** verdict.doubt
+    trust = verdict.cell_trust ** verdict.doubt
     if verdict.evidence < before + _LEAST_GAIN:
         # The first guess explains the images as well: both may be off by what they differ.
         expected = float(np.hypot(expected, distance_px(initial, found)
@@ -364,10 +293,6 @@ def _on_nodes(cells: Array, size: Size) -> Array:
     x, y = (np.ascontiguousarray(place[..., axis]) for axis in (0, 1))
     return np.asarray(cv2.remap(cells.astype(np.float32), x, y, cv2.INTER_LINEAR,
                                 borderMode=cv2.BORDER_REPLICATE)).clip(0, 1)
-
-
-def _uploaded(image: Array, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(image)).to(device)[None, None].float() / 255
 
 
 def _unusable(rgb: Array, thermal: Array, initial: Deformation) -> str:

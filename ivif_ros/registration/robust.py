@@ -1,6 +1,6 @@
 # Copyright 2026 ivif_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Homographies from uncertain correspondences, on any device, with nothing drawn by chance twice.
+"""Homographies from uncertain correspondences, with nothing drawn by chance twice.
 
 `consensus` finds one among many false matches (random sampling, Fischler and Bolles 1981, scored
 softly); `fit_homography` sharpens it by reweighted least squares (Geman and McClure's weights).
@@ -8,24 +8,26 @@ softly); `fit_homography` sharpens it by reweighted least squares (Geman and McC
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+import numpy as np
 
-_SAMPLES = 256
-_SCORED = 400
+from ivif_ros.types import Array
+
+_SAMPLES = 512
+_SCORED = 200
 """Best matches by which samples are judged."""
 _STEPS = 5
 _LEAST_DETERMINANT, _LARGEST_DETERMINANT = 0.04, 16.0
 _LARGEST_SKEW = 2.0
+_SYMMETRIC = [[0, 1, 2], [1, 3, 4], [2, 4, 5]]
 
 
-def apply(homography: Tensor, points: Tensor) -> Tensor:
+def apply(homography: Array, points: Array) -> Array:
     """Map points (..., 2) by a homography (3, 3)."""
     mapped = points @ homography[:, :2].T + homography[:, 2]
-    return mapped[..., :2] / mapped[..., 2:].clamp_min(1e-6)
+    return np.asarray(mapped[..., :2] / np.maximum(mapped[..., 2:], 1e-6))
 
 
-def consensus(source: Tensor, target: Tensor, weight: Tensor, tolerance: float) -> Tensor:
+def consensus(source: Array, target: Array, weight: Array, tolerance: float) -> Array:
     """Affine map that most of the matches agree with.
 
     Args:
@@ -35,51 +37,34 @@ def consensus(source: Tensor, target: Tensor, weight: Tensor, tolerance: float) 
         tolerance: distance that counts as agreement.
 
     Returns:
-        (3, 3) float64, on the device of the points. The same for the same input.
+        (3, 3) float64. The same for the same input.
+
+    Raises:
+        LinAlgError: the points are not finite.
     """
-    if len(weight) > _SCORED:
-        best = weight.topk(_SCORED).indices
-        source, target, weight = source[best], target[best], weight[best]
-    generator = torch.Generator(source.device).manual_seed(0)
-    chosen = torch.multinomial(weight.clamp_min(1e-12).expand(_SAMPLES, -1), 3,
-                               generator=generator)
-    ones = torch.ones_like(source[:, :1])
-    corners = torch.cat([source, ones], dim=1)[chosen]
-    # Three points on a line give no map; a little of the identity keeps the matrix regular, and
-    # the check of the shape throws the result away.
-    regular = corners + 1e-6 * torch.eye(3, dtype=corners.dtype, device=corners.device)
-    maps = torch.linalg.solve(regular, target[chosen]).transpose(1, 2)
+    best = np.argsort(-weight, kind='stable')[:_SCORED]
+    source, target, weight = source[best], target[best], weight[best]
+    share = np.cumsum(weight) / weight.sum()
+    drawn = np.random.default_rng(0).random((_SAMPLES, 3))
+    # A match that is drawn twice gives no map, as three points on a line give none: a little of
+    # the identity keeps the matrix regular, and the check of the shape throws the result away.
+    chosen = np.minimum(np.searchsorted(share, drawn), len(source) - 1)
+    corners = np.concatenate([source, np.ones((len(source), 1))], axis=1)[chosen]
+    maps = np.linalg.solve(corners + 1e-6 * np.eye(3), target[chosen]).transpose(0, 2, 1)
     linear = maps[:, :, :2]
-    determinant = torch.linalg.det(linear)
-    lengths = linear.square().sum(1)
-    skew = lengths.amax(1) / determinant.abs().clamp_min(1e-9)
+    determinant = linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]
+    skew = np.square(linear).sum(1).max(1) / np.maximum(np.abs(determinant), 1e-9)
     plausible = ((determinant > _LEAST_DETERMINANT) & (determinant < _LARGEST_DETERMINANT)
                  & (skew < _LARGEST_SKEW))
-    off = source @ linear.transpose(1, 2) + maps[:, None, :, 2] - target
-    agreed = weight / (1 + off.square().sum(2) / tolerance ** 2)
-    score = torch.where(plausible, agreed.sum(1), -1.0)
-    winner = maps[score.argmax()]
-    return torch.cat([winner, winner.new_tensor([[0.0, 0.0, 1.0]])])
+    mapped = np.concatenate([source, np.ones((len(source), 1))], axis=1) @ maps.transpose(0, 2, 1)
+    off = np.square(mapped - target) @ (1.0, 1.0)
+    agreed = weight / (1 + off / tolerance ** 2)
+    winner = maps[np.where(plausible, agreed.sum(1), -1.0).argmax()]
+    return np.concatenate([winner, [[0.0, 0.0, 1.0]]])
 
 
-def least_squares_homography(source: Tensor, target: Tensor, weight: Tensor,
-                             stiffness: float) -> Tensor:
-    """Homography of least squared distance (to first order).
-
-    Args:
-        source: (n, 2) float64.
-        target: (n, 2) float64.
-        weight: (n,) float64.
-        stiffness: resistance against perspective that few points speak for.
-
-    Returns:
-        (3, 3) float64, last entry 1.
-    """
-    return _System(source, target, stiffness).solve(weight)
-
-
-def fit_homography(source: Tensor, target: Tensor, weight: Tensor, start: Tensor,
-                   tolerance: float, stiffness: float = 1e-3) -> Tensor:
+def fit_homography(source: Array, target: Array, weight: Array, start: Array,
+                   tolerance: float, stiffness: float = 1e-3) -> Array:
     """Least squares homography, false matches weighing less and less.
 
     Args:
@@ -92,44 +77,66 @@ def fit_homography(source: Tensor, target: Tensor, weight: Tensor, start: Tensor
 
     Returns:
         (3, 3) float64, last entry 1.
+
+    Raises:
+        LinAlgError: no homography explains the points.
     """
-    system = _System(source, target, stiffness)
+    system = HomographySystem(source, stiffness)
     found = start
     for step in range(_STEPS):
-        off = (apply(found, source) - target).square().sum(1)
+        off = np.square(apply(found, source) - target).sum(1)
         reach = (tolerance * max(1.0, 3.0 - step)) ** 2
-        found = system.solve(weight * (reach / (reach + off)).square())
+        found = system.solve(target, weight * np.square(reach / (reach + off)))
     return found
 
 
-class _System:
-    """Linear equations for the eight entries of a homography, in coordinates of unit size."""
+class HomographySystem:
+    """Normal equations for the eight entries of a homography, in coordinates of unit size.
 
-    def __init__(self, source: Tensor, target: Tensor, stiffness: float) -> None:
-        middle, size = source.mean(0), source.std().clamp_min(1e-6)
-        self._normalise = torch.eye(3, dtype=source.dtype, device=source.device)
-        self._normalise[:2, :2] /= size
-        self._normalise[:2, 2] = -middle / size
-        self._back = torch.eye(3, dtype=source.dtype, device=source.device)
-        self._back[:2, 2] = centre = target.mean(0)
-        x, y = ((source - middle) / size).unbind(1)
-        u, v = (target - centre).unbind(1)
-        zero, one = torch.zeros_like(x), torch.ones_like(x)
-        across = torch.stack([x, y, one, zero, zero, zero, -u * x, -u * y])
-        down = torch.stack([zero, zero, zero, x, y, one, -v * x, -v * y])
-        self._rows = torch.cat([across, down], dim=1)
-        self._right = torch.cat([u, v])
-        spread = (target - centre).square().sum(1).mean()
-        self._resistance = torch.full((8,), 1e-9, dtype=source.dtype, device=source.device)
-        self._resistance[6:] = stiffness * spread
+    The rows of the linear system for a point (x, y) with target (u, v) are
+    `(x, y, 1, 0, 0, 0, -u x, -u y) h = u` and likewise for v, so that all that the normal equations
+    need are sums of products of 1, x, y with 1, u, v and u^2 + v^2.
+    """
 
-    def solve(self, weight: Tensor) -> Tensor:
-        """Solve them, each point with its weight."""
-        weighted = self._rows * torch.cat([weight, weight])
-        total = weight.sum().clamp_min(1e-12)
-        normal = weighted @ self._rows.T / total
-        moment = weighted @ self._right / total
-        solved = torch.linalg.solve(normal + torch.diag(self._resistance), moment)
-        local = torch.cat([solved, solved.new_ones(1)]).view(3, 3)
-        found = self._back @ local @ self._normalise
-        return found / found[2, 2]
+    def __init__(self, source: Array, stiffness: float) -> None:
+        """Take the points (n, 2) float64 that stay the same, and the resistance to perspective."""
+        self._stiffness = stiffness
+        middle, size = source.mean(0), max(float(source.std()), 1e-6)
+        self._normalise = np.array([[1 / size, 0, -middle[0] / size],
+                                    [0, 1 / size, -middle[1] / size], [0, 0, 1.0]])
+        x, y = ((source - middle) / size).T
+        self._products = np.stack([x * x, x * y, x, y * y, y, np.ones_like(x)])
+
+    def solve(self, target: Array, weight: Array) -> Array:
+        """Solve them.
+
+        Args:
+            target: (n, 2) float64.
+            weight: (n,) float64.
+
+        Returns:
+            (3, 3) float64, last entry 1.
+
+        Raises:
+            LinAlgError: no homography explains the points.
+        """
+        centre = target.mean(0)
+        u, v = (target - centre).T
+        length = u * u + v * v
+        sums = self._products @ np.stack([weight, weight * u, weight * v, weight * length], axis=1)
+        sums /= max(float(sums[5, 0]), 1e-12)
+        # [[xx, xy, x], [xy, yy, y], [x, y, 1]], times 1, u, v and u^2 + v^2.
+        plain, of_u, of_v, of_length = sums.T[:, _SYMMETRIC]
+        normal = np.zeros((8, 8))
+        normal[:3, :3] = normal[3:6, 3:6] = plain
+        normal[:3, 6:] = -of_u[:, :2]
+        normal[3:6, 6:] = -of_v[:, :2]
+        normal[6:, :6] = normal[:6, 6:].T
+        normal[6:, 6:] = of_length[:2, :2]
+        normal.flat[::9] += 1e-9
+        normal.flat[54::9] += self._stiffness * float(length.mean())
+        moment = np.concatenate([of_u[2], of_v[2], -of_length[2, :2]])
+        local = np.append(np.linalg.solve(normal, moment), 1.0).reshape(3, 3)
+        local[:2] += centre[:, None] * local[2]
+        found = local @ self._normalise
+        return np.asarray(found / found[2, 2])

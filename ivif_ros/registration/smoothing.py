@@ -1,21 +1,17 @@
 # Copyright 2026 ivif_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Gaussian windows over cells, on any device."""
+"""Gaussian windows over cells."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+import cv2
+import numpy as np
+
+from ivif_ros.types import Array
 
 
-def blurred(stack: Tensor, deviation: float) -> Tensor:
-    """Gaussian blur of (1, c, rows, columns) with a standard deviation in cells, 0 outside."""
-    reach = int(3 * deviation + 0.5)
-    x = torch.arange(-reach, reach + 1, device=stack.device, dtype=stack.dtype)
-    kernel = torch.exp(-0.5 * (x / deviation) ** 2)
-    kernel = kernel / kernel.sum()
-    count = stack.shape[1]
-    across = kernel.expand(count, 1, 1, -1)
-    stack = functional.conv2d(stack, across, padding=(0, reach), groups=count)
-    return functional.conv2d(stack, across.transpose(2, 3), padding=(reach, 0), groups=count)
+def blurred(stack: Array, deviation: float) -> Array:
+    """Gaussian blur of (rows, columns, c) with a standard deviation in cells, 0 outside."""
+    side = 2 * int(3 * deviation + 0.5) + 1
+    return np.asarray(cv2.GaussianBlur(
+        stack, (side, side), deviation, borderType=cv2.BORDER_CONSTANT)).reshape(stack.shape)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ivif_ros.registration.correlation import local_correlation
+from ivif_ros.registration.correlation import shift_products
+from ivif_ros.registration.windows import box, joined, spread, windowed
 
 EDGE_REACH = 3
 """Cells by which directions of edges are compared."""
@@ -19,6 +20,8 @@ SHARPNESS = (10.0, 20.0, 40.0)
 fits on validation pairs."""
 PROPOSALS = 2 * len(SCALES)
 
+_CELL = 8
+_AROUND = 9
 _STRICT = 160.0
 _OUTLIERS = 0.3
 _LEAST_GRADIENT = 8e-3
@@ -45,16 +48,14 @@ def structure(image: Tensor, grey: bool = True) -> Tensor:
     smooth = torch.add(padded[..., :-2] + padded[..., 2:], padded[..., 1:-1], alpha=2)
     y = smooth[:, :, 2:] - smooth[:, :, :-2]
     xx, yy = x * x, y * y
-    strength = (xx + yy + _LEAST_GRADIENT ** 2).sqrt_()
-    means = _surroundings(
-        torch.cat([strength, image, image * image], dim=1) if grey else strength)
-    around = means[:, :1] + 4 * _LEAST_GRADIENT
+    strength = (xx + yy).add_(_LEAST_GRADIENT ** 2).sqrt_()
+    around = _surroundings(strength).add_(4 * _LEAST_GRADIENT)
     turn = (strength * around).reciprocal_()
-    planes = [strength / around, (xx - yy) * turn, 2 * x * y * turn]
+    planes = [strength / around, xx.sub_(yy).mul_(turn), x.mul_(y).mul_(turn).mul_(2)]
     if grey:
-        mean, square = means[:, 1:2], means[:, 2:]
-        spread = torch.addcmul(square, mean, mean, value=-1).clamp_min_(0).sqrt_().add_(0.02)
-        planes.insert(0, (image - mean) / spread)
+        mean, square = _surroundings(image), _surroundings(image * image)
+        deviation = square.addcmul_(mean, mean, value=-1).clamp_min_(0).sqrt_().add_(0.02)
+        planes.insert(0, (image - mean).div_(deviation))
     return torch.cat(planes, dim=1)
 
 
@@ -68,39 +69,46 @@ def edge_directions(shape: Tensor) -> tuple[Tensor, Tensor]:
         (n, 2, h / 2, w / 2) and (n, 2, h / 4, w / 4): cosine and sine of the double angle, with
         the root of the strength, divided by the root mean square around.
     """
-    half = functional.avg_pool2d(shape[:, -2:] / (shape[:, -3:-2].sqrt() + 0.1), 2)
-    return _evened(half), _evened(functional.avg_pool2d(half, 2))
+    half = _halved(shape[:, -2:] / shape[:, -3:-2].sqrt().add_(0.1))
+    return _evened(half), _evened(_halved(half))
 
 
 def _evened(edges: Tensor) -> Tensor:
-    energy = edges.square().sum(1, keepdim=True)
-    for size, border in (((1, 9), (0, 4)), ((9, 1), (4, 0))):
-        energy = functional.avg_pool2d(energy, size, 1, border, count_include_pad=False)
-    return edges / (energy.sqrt() + 0.05)
+    rows, columns = edges.shape[2:]
+    energy = windowed(edges.square().sum(1, keepdim=True), box(rows, _AROUND, edges.device),
+                      box(columns, _AROUND, edges.device))
+    return edges / energy.sqrt_().add_(0.05)
 
 
-def _surroundings(planes: Tensor) -> Tensor:
+def _surroundings(plane: Tensor) -> Tensor:
     """Smooth means over about 17 pixels, by way of cells of 8x8 pixels."""
-    cells = functional.avg_pool2d(planes, 8)
-    return functional.interpolate(
-        functional.avg_pool2d(functional.pad(cells, (1, 1, 1, 1), mode='replicate'), 3, 1),
-        size=planes.shape[2:], mode='bilinear', align_corners=False)
+    rows, columns = plane.shape[2:]
+    cells = windowed(plane, joined(rows, _CELL, 0, plane.device),
+                     joined(columns, _CELL, 0, plane.device))
+    return windowed(cells, spread(rows, _CELL, plane.device),
+                    spread(columns, _CELL, plane.device))
 
 
-def edge_products(rgb: Tensor, thermal: Tensor, fine: bool) -> Tensor:
+def _halved(planes: Tensor) -> Tensor:
+    """Mean of 2x2 cells; several times faster on a CPU than pooling."""
+    rows = planes[:, :, ::2] + planes[:, :, 1::2]
+    return (rows[..., ::2] + rows[..., 1::2]).mul_(0.25)
+
+
+def edge_products(rgb: Tensor, thermal: Tensor, fine: bool, reach: int = EDGE_REACH) -> Tensor:
     """Compare directions of edges around each cell of 4x4 pixels.
 
     Args:
         rgb: (n, 2, rows, columns), see `edge_directions`.
         thermal: the same of the thermal images.
         fine: they are of cells of 2x2 pixels, of which four are joined.
+        reach: largest shift.
 
     Returns:
-        (n, (2 EDGE_REACH + 1)^2, h / 4, w / 4) float32 products of the directions at shifts of
-        2 pixels where fine, else of 4.
+        (n, (2 reach + 1)^2, h / 4, w / 4) float32 products of the directions at shifts of 2 pixels
+        where fine, else of 4.
     """
-    products = local_correlation(rgb, thermal, EDGE_REACH)
-    return _halved(products) if fine else products
+    return shift_products(rgb, thermal, reach, 2 if fine else 1)
 
 
 def shift_likelihood(products: Tensor, scale: int, sharpness: float) -> Tensor:
@@ -112,31 +120,16 @@ def shift_likelihood(products: Tensor, scale: int, sharpness: float) -> Tensor:
         sharpness: factor before the softmax.
 
     Returns:
-        (n, (2 EDGE_REACH + 1)^2, h / 4 / scale, w / 4 / scale), sums of 1.
+        (n, (2 reach + 1)^2, h / 4 / scale, w / 4 / scale), sums of 1.
     """
-    for _ in range(scale.bit_length() - 1):
-        products = _halved(products)
-    for _ in range(2):
-        products = _averaged(products)
-    return (products * sharpness).softmax(1)
+    return (_averaged(products, scale) * sharpness).softmax(1)
 
 
-def _halved(planes: Tensor) -> Tensor:
-    """Mean of 2x2 cells; several times faster on a CPU than pooling."""
-    rows = planes[:, :, ::2] + planes[:, :, 1::2]
-    return (rows[..., ::2] + rows[..., 1::2]).mul_(0.25)
-
-
-def _averaged(planes: Tensor) -> Tensor:
-    """Mean of 3x3 cells, at the border of those that there are; likewise."""
-    rows, columns = planes.shape[2:]
-    padded = functional.pad(planes, (1, 1, 1, 1))
-    down = (padded[:, :, :-2] + padded[:, :, 1:-1]).add_(padded[:, :, 2:])
-    both = (down[..., :-2] + down[..., 1:-1]).add_(down[..., 2:])
-    counts = [torch.full((length,), 3.0, device=planes.device) for length in (rows, columns)]
-    for count in counts:
-        count[0] = count[-1] = 2.0
-    return both.div_(counts[0][:, None] * counts[1])
+def _averaged(products: Tensor, scale: int) -> Tensor:
+    """Means over joined cells and, twice, over the 3x3 around each."""
+    rows, columns = products.shape[2:]
+    return windowed(products, joined(rows, scale, 2, products.device),
+                    joined(columns, scale, 2, products.device))
 
 
 def evidence(rgb: Tensor, thermal: Tensor) -> float:
@@ -169,15 +162,15 @@ def shift_proposals(rgb: tuple[Tensor, Tensor], thermal: tuple[Tensor, Tensor]) 
     steps = torch.arange(-EDGE_REACH, EDGE_REACH + 1, device=rgb[0].device, dtype=torch.float32)
     side = len(steps)
     x, y = steps.repeat(side), steps.repeat_interleave(side)
-    moments = [moment[:, None, None] for moment in (x, y, x * x + y * y)]
+    moments = torch.stack([x, y, x * x + y * y])
     found = []
     for level, size in ((0, 0.5), (1, 1.0)):
         products = edge_products(rgb[level], thermal[level], fine=level == 0)
         for scale, sharpness in zip(SCALES, SHARPNESS, strict=True):
             likelihood = shift_likelihood(products, scale, sharpness)
-            mean = torch.stack([(likelihood * moment).sum(1) for moment in moments], dim=1)
-            spread = (mean[:, 2:] - mean[:, :2].square().sum(1, keepdim=True)).clamp_min(0).sqrt()
-            proposal = size * torch.cat([mean[:, :2], spread], dim=1)
+            mean = (moments @ likelihood.flatten(2)).unflatten(2, likelihood.shape[2:])
+            variance = mean[:, 2:] - mean[:, :2].square().sum(1, keepdim=True)
+            proposal = size * torch.cat([mean[:, :2], variance.clamp_min(0).sqrt()], dim=1)
             found.append(proposal if scale == 1 else functional.interpolate(
                 proposal, scale_factor=scale, mode='bilinear', align_corners=False))
     return torch.stack(found, dim=1)

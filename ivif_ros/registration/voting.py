@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+import numpy as np
 
-from ivif_ros.registration.robust import apply, least_squares_homography
+from ivif_ros.registration.matching import Similarity
+from ivif_ros.registration.robust import HomographySystem, apply
 from ivif_ros.registration.smoothing import blurred
+from ivif_ros.types import Array
 
 _OUTLIERS = 0.3
 """Prior share of cells whose partner is elsewhere."""
@@ -39,114 +39,106 @@ class Vote(NamedTuple):
             cell; zeros where only a homography was asked for.
     """
 
-    homography: Tensor
-    rest: Tensor
+    homography: Array
+    rest: Array
 
 
-def vote_nearby(likelihood: Tensor, points: Tensor, cell: float, deviations: Sequence[float],
+def vote_nearby(likelihood: Array, points: Array, cell: float, deviations: Sequence[float],
                 smoothness: float = 0.0) -> Vote:
     """Correct a map by likelihoods of small shifts.
 
     Args:
-        likelihood: ((2 r + 1)^2, rows, columns) of shifts by whole cells, row by row.
+        likelihood: (2 r + 1, 2 r + 1, rows, columns) float32 of shifts by whole cells, down first.
         points: (rows, columns, 2) float64 middle of the cells in working pixels.
         cell: working pixels per step of a shift.
         deviations: standard deviation in steps around the prediction within which partners are
             looked for, for each iteration.
         smoothness: standard deviation in cells of the window over which displacements beyond the
             homography are averaged; 0 for a homography only.
+
+    Raises:
+        LinAlgError: the cells agree on nothing.
     """
-    count, rows, columns = likelihood.shape
-    reach = (round(count ** 0.5) - 1) // 2
-    steps = torch.arange(-reach, reach + 1, device=points.device, dtype=torch.float32)
-    x, y = (part[:, None] for part in (steps.repeat(len(steps)),
-                                       steps.repeat_interleave(len(steps))))
-    likely = likelihood.flatten(1)
+    side, _, rows, columns = likelihood.shape
+    likely = likelihood.reshape(side, side, -1)
+    steps = np.arange(side, dtype=np.float32)[:, None] - side // 2
     flat = points.reshape(-1, 2)
-    homography = torch.eye(3, dtype=torch.float64, device=points.device)
-    rest = torch.zeros_like(flat)
+    system = HomographySystem(flat, _STIFFNESS)
+    homography = np.eye(3)
+    rest = np.zeros_like(flat)
     for deviation in deviations:
         predicted = (apply(homography, flat) + rest - flat) / cell
-        mean, weight = _partners(likely, x, y, predicted, deviation, 1 / count)
-        weight = weight * (predicted.abs().amax(1) < reach)
+        mean, weight = _partners(likely, steps, steps, predicted, deviation, 1 / side ** 2)
+        weight = weight * (np.abs(predicted).max(1) < side // 2)
         target = flat + cell * mean
-        homography = least_squares_homography(flat, target, weight, _STIFFNESS)
+        homography = system.solve(target, weight)
         if smoothness:
             left = (target - apply(homography, flat)) * weight[:, None]
-            stack = torch.cat([left, weight[:, None]], dim=1).view(rows, columns, 3)
-            means = blurred(stack.permute(2, 0, 1)[None].float(), smoothness)
-            rest = (means[:, :2] / (means[:, 2:] + _CALM))[0].permute(1, 2, 0).reshape(-1, 2)
-            rest = rest.double()
-    return Vote(homography, rest.view(rows, columns, 2))
+            stack = np.concatenate([left, weight[:, None]], axis=1).reshape(rows, columns, 3)
+            means = blurred(stack, smoothness)
+            rest = (means[..., :2] / (means[..., 2:] + _CALM)).reshape(-1, 2)
+    return Vote(homography, rest.reshape(rows, columns, 2))
 
 
-def vote_anywhere(logits: Tensor, shape: tuple[int, int] | torch.Size, cell: int, start: Tensor,
-                  deviations: Sequence[float], reach: int = 3) -> Tensor:
+def vote_anywhere(similarity: Similarity, start: Array, deviations: Sequence[float],
+                  reach: int = 3) -> Array:
     """Sharpen a homography by the similarity of all cells with all cells.
 
     Args:
-        logits: (rows * columns, rows * columns) float32, RGB cell by thermal cell.
-        shape: rows, columns.
-        cell: working pixels per cell.
+        similarity: of the cells.
         start: (3, 3) float64 working pixel -> working pixel.
         deviations: as in `vote_nearby`, in cells.
         reach: cells around the prediction that are looked at.
 
     Returns:
         (3, 3) float64.
+
+    Raises:
+        LinAlgError: the cells agree on nothing.
     """
-    rows, columns = shape
-    total = rows * columns
-    total_share = logits.logsumexp(1)
-    cells = torch.arange(total, device=logits.device)
-    middle = (cell - 1) / 2
-    points = torch.stack([cells % columns, cells // columns], dim=1).double() * cell + middle
-    steps = torch.arange(-reach, reach + 1, device=logits.device)
-    across, down = steps.repeat(len(steps))[:, None], steps.repeat_interleave(len(steps))[:, None]
+    rows, columns = similarity.shape
+    points = similarity.points
+    steps = np.arange(-reach, reach + 1)[:, None]
+    system = HomographySystem(points, _STIFFNESS)
     homography = start
     for deviation in deviations:
-        predicted = (apply(homography, points) - middle) / cell
-        near = predicted.float().round()
-        x, y = near[:, 0] + across, near[:, 1] + down
-        inside = (x >= 0) & (x < columns) & (y >= 0) & (y < rows)
-        index = (y.clamp(0, rows - 1) * columns + x.clamp(0, columns - 1)).long()
-        likely = (logits.gather(1, index.T).T - total_share).exp_().mul_(inside)
-        mean, weight = _partners(likely, x, y, predicted, deviation, 1 / total)
-        size = predicted.new_tensor([columns, rows])
-        weight = weight * ((predicted > -0.5) & (predicted < size - 0.5)).all(1)
-        homography = least_squares_homography(points, mean * cell + middle, weight, _STIFFNESS)
+        predicted = similarity.cell_of(apply(homography, points))
+        near = np.rint(predicted).astype(np.intp)
+        x, y = near[:, 0] + steps, near[:, 1] + steps
+        inside = ((y >= 0) & (y < rows))[:, None] & ((x >= 0) & (x < columns))
+        index = (y.clip(0, rows - 1) * columns)[:, None] + x.clip(0, columns - 1)
+        likely = similarity.of_thermal(index) * inside
+        mean, weight = _partners(likely, x.astype(np.float32), y.astype(np.float32), predicted,
+                                 deviation, 1 / (rows * columns))
+        weight = weight * ((predicted > -0.5) & (predicted < (columns - 0.5, rows - 0.5))).all(1)
+        homography = system.solve(similarity.pixel_of(mean), weight)
     return homography
 
 
-def _partners(likely: Tensor, x: Tensor, y: Tensor, predicted: Tensor, deviation: float,
-              chance: float) -> tuple[Tensor, Tensor]:
+def _partners(likely: Array, x: Array, y: Array, predicted: Array, deviation: float,
+              chance: float) -> tuple[Array, Array]:
     """Mean place of the partners (n, 2) and its weight (n,), given where they are predicted.
 
     Args:
-        likely: (k, n) float32 likelihood of k places.
-        x: (k, n) or (k, 1) float32 the places.
-        y: likewise.
+        likely: (j, k, n) float32 likelihood of the places (x[k], y[j]).
+        x: (k, n) or (k, 1) float32.
+        y: (j, n) or (j, 1) float32.
         predicted: (n, 2).
         deviation: standard deviation around the prediction.
         chance: likelihood of a place for an outlier.
     """
-    predicted = predicted.float()
-    prior = ((x - predicted[:, 0]).square() + (y - predicted[:, 1]).square()).mul_(
-        -0.5 / deviation ** 2).exp_()
-    joint = likely * prior
-    mass = joint.sum(0)
-    total = mass.clamp_min(_LEAST)
-    mean = torch.stack([(joint * x).sum(0), (joint * y).sum(0)], dim=1) / total[:, None]
-    spread = (joint * (x.square() + y.square())).sum(0) / total - mean.square().sum(1)
-    outlier = _OUTLIERS * chance * prior.sum(0)
-    weight = mass / (mass + outlier + _LEAST) / (spread.clamp_min(0) + _NOISE)
-    return mean.double(), weight.double()
-
-
-def spread_over(rest: Tensor, shape: tuple[int, int] | torch.Size) -> Tensor:
-    """Interpolate displacements (rows, columns, 2) of cells to more cells."""
-    if rest.shape[:2] == torch.Size(shape):
-        return rest
-    larger = functional.interpolate(rest.permute(2, 0, 1)[None], size=tuple(shape),
-                                    mode='bilinear', align_corners=False)
-    return larger[0].permute(1, 2, 0)
+    centre = predicted.astype(np.float32)
+    scale = np.float32(-0.5 / deviation ** 2)
+    # The Gaussian around the prediction is a product of one per axis.
+    across = np.exp(scale * np.square(x - centre[:, 0]))
+    down = np.exp(scale * np.square(y - centre[:, 1]))
+    joint = likely * down[:, None]
+    joint *= across
+    of_x, of_y = joint.sum(0), joint.sum(1)
+    mass = of_x.sum(0)
+    total = np.maximum(mass, _LEAST)
+    mean = np.stack([(of_x * x).sum(0), (of_y * y).sum(0)], axis=1) / total[:, None]
+    spread = ((of_x * x * x).sum(0) + (of_y * y * y).sum(0)) / total - np.square(mean).sum(1)
+    outlier = np.float32(_OUTLIERS * chance) * across.sum(0) * down.sum(0)
+    weight = mass / (mass + outlier + _LEAST) / (np.maximum(spread, 0) + _NOISE)
+    return mean.astype(np.float64), weight.astype(np.float64)
