@@ -12,7 +12,9 @@ that are missing are skipped. Only pairs that no training has seen are taken
 simulated rigs start from nothing and from their calibration. Errors are mean end-point errors per
 pair in pixels of an RGB image 640 wide. `harmed` is the share of pairs that are worse by more than
 a pixel than with the first guess. `people` is the error on people and vehicles, `corner` that of
-the corners under the estimated homography in percent of the image diagonal.
+the corners under the estimated homography in percent of the image diagonal. `repeat` is how far the
+estimate for a deformed image lies from the estimate for the image before, carried along by the
+known deformation: what is wrong in the alignment of the data set is no part of it.
 """
 
 from __future__ import annotations
@@ -23,10 +25,12 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from registration_confidence import (
     confidence_report,
@@ -53,8 +57,8 @@ from ivif_ros.types import Array, Deformation
 
 _HARM_PX = 1.0
 _PIXEL_STEP = 8
-_COLUMNS = ('mean', 'median', 'better', 'harmed', 'under_1', 'under_2', 'under_5', 'accepted',
-            'people', 'corner', 'ms')
+_COLUMNS = ('mean', 'median', 'repeat', 'better', 'harmed', 'under_1', 'under_2', 'under_5',
+            'accepted', 'people', 'corner', 'ms')
 
 
 def sets(data: Path, pairs: int, wanted: list[str]) -> Iterator[tuple[str, Iterator[Case]]]:
@@ -81,7 +85,10 @@ def measure(case: Case) -> dict[str, dict[str, Any]]:
         apart = np.linalg.norm(dense_map(found) - case.truth, axis=2) / case.unit
         rows[name] = {
             'error': float(apart[case.valid].mean()), 'ms': spent, 'accepted': estimate.accepted,
-            'people': float('nan'), 'corner': float('nan')}
+            'people': float('nan'), 'corner': float('nan'), 'repeat': float('nan')}
+        if case.original is not None:
+            before = method(replace(case, thermal=case.original)).deformation
+            rows[name]['repeat'] = repeatability(found, before, case)
         if case.objects is not None and (case.valid & case.objects).any():
             rows[name]['people'] = float(apart[case.valid & case.objects].mean())
         if case.homography is not None:
@@ -90,6 +97,25 @@ def measure(case: Case) -> dict[str, dict[str, Any]]:
             rows[name]['expected'] = found.residual_px * REFERENCE_WIDTH / found.rgb_size[0]
             rows[name]['pixels'] = pixels(found, apart, case.valid)
     return rows
+
+
+def repeatability(found: Deformation, before: Deformation, case: Case) -> float:
+    """Mean distance of two estimates, one of them carried along by the deformation between them.
+
+    Args:
+        found: RGB -> deformed thermal image.
+        before: RGB -> thermal image before it was deformed, which has the size of the RGB image.
+        case: knows the deformation.
+
+    Returns:
+        In pixels of an RGB image 640 wide, over all pixels whose place in the image before is known
+        to both.
+    """
+    place = dense_map(before)
+    carried = cv2.remap(case.truth, place[..., 0], place[..., 1], cv2.INTER_LINEAR,
+                        borderMode=cv2.BORDER_CONSTANT, borderValue=(float('nan'),) * 2)
+    apart = np.linalg.norm(dense_map(found) - carried, axis=2)[case.valid]
+    return float(np.nanmean(apart) / case.unit)
 
 
 def corner_error(found: Deformation, case: Case) -> float:
@@ -120,8 +146,8 @@ def summarise(rows: list[dict[str, dict[str, Any]]], method: str) -> dict[str, f
     """Figures of one method over one set; None where they mean nothing there."""
     before = np.array([row['nothing']['error'] for row in rows])
     own = [row[method] for row in rows]
-    error, people, corner = (
-        np.array([row[key] for row in own]) for key in ('error', 'people', 'corner'))
+    error, people, corner, repeat = (
+        np.array([row[key] for row in own]) for key in ('error', 'people', 'corner', 'repeat'))
     figures: dict[str, float | None] = {
         'pairs': len(rows), 'mean': float(error.mean()), 'median': float(np.median(error)),
         'better': float((error < before).mean()) if before.any() else None,
@@ -130,7 +156,11 @@ def summarise(rows: list[dict[str, dict[str, Any]]], method: str) -> dict[str, f
         'under_5': float((error < 5).mean()),
         'accepted': float(np.mean([row['accepted'] for row in own])),
         'ms': float(np.median([row['ms'] for row in own])),
-        'people': None, 'people_median': None, 'corner': None, 'corner_under_1': None}
+        'people': None, 'people_median': None, 'corner': None, 'corner_under_1': None,
+        'repeat': None, 'repeat_median': None}
+    if not np.isnan(repeat).all():
+        figures['repeat'] = float(np.nanmean(repeat))
+        figures['repeat_median'] = float(np.nanmedian(repeat))
     if not np.isnan(people).all():
         figures['people'] = float(np.nanmean(people))
         figures['people_median'] = float(np.nanmedian(people))

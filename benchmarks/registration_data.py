@@ -52,6 +52,7 @@ class Case:
         unit: thermal pixels per pixel of an RGB image REFERENCE_WIDTH wide.
         homography: (3, 3) true global map RGB -> thermal, None where there is none.
         objects: (H, W) bool, people and vehicles, None where they are not known.
+        original: (h, w) uint8, the thermal image before it was deformed; None where it was not.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Case:
     unit: float
     homography: Array | None = None
     objects: Array | None = None
+    original: Array | None = None
 
 
 def stems(folder: Path, dataset: str, count: int) -> list[str]:
@@ -155,7 +157,8 @@ def warped_cases(folder: Path, count: int, mean_px: float) -> Iterator[Case]:
         rng = np.random.default_rng(zlib.crc32(f'{stem} {mean_px}'.encode()))
         deformation = random_deformation(_SIZE, mean_px * rng.uniform(0.5, 1.5), _ELASTIC, rng)
         thermal = aligned if mean_px == 0 else deform(aligned, deformation)
-        yield _case(stem, rgb, thermal, dense_map(deformation), deformation)
+        case = _case(stem, rgb, thermal, dense_map(deformation), deformation)
+        yield case if mean_px == 0 else replace(case, original=aligned)
 
 
 def raw_cases(folder: Path, count: int) -> Iterator[Case]:

@@ -16,6 +16,8 @@ NOWHERE = -1e4
 """Thermal coordinate of RGB pixels that lie behind the thermal camera."""
 
 _SMALLEST_W = 1e-6
+_DENSE_PX = 10
+"""Distance of nodes up to which a homography is as good as linear between them."""
 
 
 def grid_nodes(size: Size, columns: int, rows: int) -> Array:
@@ -145,6 +147,17 @@ def map_planes(deformation: Deformation) -> tuple[Array, Array]:
     """
     width, height = deformation.rgb_size
     h = deformation.homography
+    grid = deformation.grid
+    if grid is not None and (width - 1 <= _DENSE_PX * (grid.shape[1] - 1)
+                             and height - 1 <= _DENSE_PX * (grid.shape[0] - 1)):
+        # Between nodes this near each other a homography bends by less than 0.01 px, so that all
+        # is known at the nodes.
+        nodes = grid_nodes(deformation.rgb_size, grid.shape[1], grid.shape[0])
+        mapped = apply_homography(h, nodes)
+        if mapped.min() > NOWHERE:
+            mapped += grid
+            return (expanded(mapped[..., 0], deformation.rgb_size),
+                    expanded(mapped[..., 1], deformation.rgb_size))
     # Each row of H is a sum of one term per column and one per row: two small vectors instead of a
     # product per pixel, made in float64 so that nothing is lost.
     across = (h[:, 0, None] * np.arange(width)).astype(np.float32)
@@ -161,9 +174,9 @@ def map_planes(deformation: Deformation) -> tuple[Array, Array]:
             np.divide(plane, w, out=plane, where=True if behind is None else ~behind)
             if behind is not None:
                 plane[behind] = NOWHERE
-    if deformation.grid is not None:
+    if grid is not None:
         for axis, plane in enumerate(planes):
-            plane += expanded(deformation.grid[..., axis], deformation.rgb_size)
+            plane += expanded(grid[..., axis], deformation.rgb_size)
     return planes
 
 

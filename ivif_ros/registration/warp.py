@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 FEATHER_PX = 6
 """RGB pixels over which the weight rises from 0 to 1 at the border of the thermal image."""
 
-_OUTSIDE = -2.0
 _SQUARE = cv2.getStructuringElement(cv2.MORPH_RECT, (3, 3))
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
@@ -35,39 +34,43 @@ class _Prepared(NamedTuple):
 class OpencvSampler:
     """Bilinear sampling on the CPU with fixed-point maps (1/32 px), several times faster there."""
 
-    def __init__(self, x: Array, y: Array) -> None:
-        """Take (H, W) float32 maps of thermal x and y."""
+    def __init__(self, x: Array, y: Array, covered: Array) -> None:
+        """Take (H, W) float32 maps of thermal x and y, and where they count, see `covered_by`."""
         self._coarse, self._fine = cv2.convertMaps(x, y, cv2.CV_16SC2)
+        self._covered = covered
 
     def __call__(self, thermal: torch.Tensor) -> torch.Tensor:
         """Sample (h, w) uint8 to (H, W) uint8, 0 outside."""
         import torch
 
+        # The border pixel still covers half a pixel beyond its centre: no dark rims there.
         registered = cv2.remap(thermal.numpy(), self._coarse, self._fine, cv2.INTER_LINEAR,
-                               borderMode=cv2.BORDER_CONSTANT, borderValue=(0.0,))
-        return torch.from_numpy(registered)
+                               borderMode=cv2.BORDER_REPLICATE)
+        return torch.from_numpy(cv2.bitwise_and(registered, self._covered, dst=registered))
 
 
 class TorchSampler:
     """Bilinear sampling on any device."""
 
-    def __init__(self, x: Array, y: Array, thermal_size: Size, device: torch.device) -> None:
-        """Take (H, W) float32 maps of thermal x and y."""
+    def __init__(self, x: Array, y: Array, covered: Array, thermal_size: Size,
+                 device: torch.device) -> None:
+        """Take (H, W) float32 maps of thermal x and y, and where they count."""
         import torch
 
         # grid_sample counts from -1 to 1 between the outer edges of the outer pixels.
         width, height = thermal_size
         lattice = np.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], axis=-1)
         self._lattice = torch.from_numpy(lattice)[None].to(device)
+        self._covered = torch.from_numpy(covered).to(device)
 
     def __call__(self, thermal: torch.Tensor) -> torch.Tensor:
         """Sample (h, w) uint8 to (H, W) uint8, 0 outside."""
         import torch
 
         registered = torch.nn.functional.grid_sample(
-            thermal[None, None].float(), self._lattice, mode='bilinear', padding_mode='zeros',
+            thermal[None, None].float(), self._lattice, mode='bilinear', padding_mode='border',
             align_corners=False)
-        return registered[0, 0].round_().clamp_(0, 255).to(torch.uint8)
+        return registered[0, 0].round_().clamp_(0, 255).to(torch.uint8) & self._covered
 
 
 class Warper:
@@ -116,10 +119,12 @@ class Warper:
     def _prepare(self, deformation: Deformation) -> _Prepared:
         import torch
 
-        x, y, weight = clamped_map(deformation)
-        sampler = (OpencvSampler(x, y) if self._device.type == 'cpu' else
-                   TorchSampler(x, y, deformation.thermal_size, self._device))
-        return _Prepared(deformation, sampler, torch.from_numpy(weight).to(self._device))
+        x, y = map_planes(deformation)
+        covered = covered_by(x, y, deformation.thermal_size)
+        sampler = (OpencvSampler(x, y, covered) if self._device.type == 'cpu' else
+                   TorchSampler(x, y, covered, deformation.thermal_size, self._device))
+        weight = torch.from_numpy(_feathered(covered)).to(self._device)
+        return _Prepared(deformation, sampler, weight)
 
 
 def _same_map(first: Deformation, second: Deformation) -> bool:
@@ -129,33 +134,21 @@ def _same_map(first: Deformation, second: Deformation) -> bool:
         and first.rgb_size == second.rgb_size and first.thermal_size == second.thermal_size)
 
 
-def clamped_map(deformation: Deformation) -> tuple[Array, Array, Array]:
-    """Map and weight for resampling without dark rims.
-
-    Within half a pixel of the border the thermal pixel itself still covers the point, so that the
-    map is moved onto its centre there; everything farther out goes far outside.
+def covered_by(x: Array, y: Array, thermal_size: Size) -> Array:
+    """Where the thermal image reaches.
 
     Args:
-        deformation: backward map RGB -> thermal.
+        x: (H, W) float32 thermal x of each RGB pixel.
+        y: likewise.
+        thermal_size: width, height of the thermal image.
 
     Returns:
-        Three (H, W) float32 arrays: thermal x, thermal y, weight in 0..1.
+        (H, W) uint8, 255 where a thermal pixel covers the point (up to half a pixel beyond the
+        outer centres), else 0.
     """
-    planes = map_planes(deformation)
-    width, height = deformation.thermal_size
-    covered = None
-    clamped = []
-    for plane, last in zip(planes, (width - 1.0, height - 1.0), strict=True):
-        inside = cv2.inRange(plane, -0.5, last + 0.5)
-        covered = inside if covered is None else cv2.bitwise_and(covered, inside)
-        clamped.append(np.clip(plane, np.float32(0), np.float32(last)))
-    assert covered is not None
-    if cv2.countNonZero(covered) == covered.size:
-        return clamped[0], clamped[1], np.ones(covered.shape, np.float32)
-    outside = cv2.bitwise_not(covered).view(bool)
-    for plane in clamped:
-        plane[outside] = _OUTSIDE
-    return clamped[0], clamped[1], _feathered(covered)
+    inside = [cv2.inRange(plane, -0.5, length - 0.5)    # type: ignore[call-overload]
+              for plane, length in zip((x, y), thermal_size, strict=True)]
+    return np.asarray(cv2.bitwise_and(*inside))
 
 
 def _feathered(covered: Array) -> Array:
@@ -170,6 +163,8 @@ def _feathered(covered: Array) -> Array:
     Returns:
         (H, W) float32 in 0..1, in steps of 1 / FEATHER_PX; octagons are as far as circles here.
     """
+    if cv2.countNonZero(covered) == covered.size:
+        return np.ones(covered.shape, np.float32)
     level = 255 // FEATHER_PX
     left = cv2.threshold(covered, 0, level, cv2.THRESH_BINARY)[1]
     total = left

@@ -11,8 +11,8 @@ import torch
 
 from ivif_ros.errors import CalibrationError
 from ivif_ros.registration import Warper, dense_map, points_to_thermal, rescaled
-from ivif_ros.registration.maps import NOWHERE, precomposed
-from ivif_ros.registration.warp import FEATHER_PX, OpencvSampler, TorchSampler, clamped_map
+from ivif_ros.registration.maps import NOWHERE, map_planes, precomposed
+from ivif_ros.registration.warp import FEATHER_PX, OpencvSampler, TorchSampler, covered_by
 from ivif_ros.types import Deformation
 
 H = np.array([[0.52, 0.02, 3.0], [-0.01, 0.5, 6.0], [1e-5, -3e-5, 1.0]])
@@ -142,9 +142,10 @@ def test_warp_is_bilinear_sampling():
 def test_both_ways_to_warp_agree():
     deformation = make((320, 240), (160, 120), np.diag([0.45, 0.47, 1]), seed=3)
     thermal = torch.from_numpy(smooth(160, 120))
-    x, y, _ = clamped_map(deformation)
-    one = OpencvSampler(x, y)(thermal)
-    two = TorchSampler(x, y, (160, 120), torch.device('cpu'))(thermal)
+    x, y = map_planes(deformation)
+    covered = covered_by(x, y, (160, 120))
+    one = OpencvSampler(x, y, covered)(thermal)
+    two = TorchSampler(x, y, covered, (160, 120), torch.device('cpu'))(thermal)
     # Fixed-point maps hold 1/32 of a pixel, the picture changes by up to 20 levels a pixel.
     assert int((one.int() - two.int()).abs().max()) <= 1
 
