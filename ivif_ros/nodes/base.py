@@ -25,6 +25,10 @@ from ivif_ros.ros.parameters import RosParameters, unknown_start_values
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
+_SWITCH_INTERVAL_S = 0.001
+"""How long a thread keeps the interpreter while another one wants it. Fusion gives it up and takes
+it again with every operation: at Python's 5 ms it takes a sixth longer beside an estimate of the
+registration."""
 
 
 class BaseNode(LifecycleNode):  # type: ignore[misc]
@@ -249,6 +253,7 @@ def run(node_type: Callable[[], BaseNode], args: Sequence[str] | None = None) ->
     except (RCLError, UnknownROSArgsError) as error:
         print(f'error: the ROS arguments are wrong: {error}', file=sys.stderr)
         return 2
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     node = None
     try:
         node = node_type()

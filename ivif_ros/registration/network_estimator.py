@@ -142,12 +142,6 @@ class NetworkEstimator:
         own = load_network() if network is None else copy.deepcopy(network)
         self._network = _deployed(own.float().eval(), self._device)
 
-    @classmethod
-    def from_network(cls, network: RegistrationNetwork,
-                     device: torch.device | str = 'cpu') -> NetworkEstimator:
-        """Use the present weights of a network, for example in training."""
-        return cls(device, network=network)
-
     def __call__(self, rgb: Array, thermal: Array, initial: Deformation) -> Estimate:
         """Estimate the deformation of one pair.
 

@@ -138,7 +138,7 @@ class RegistrationValidation:
         assert isinstance(network, RegistrationNetwork)
         training = network.training
         network.eval()
-        estimator = NetworkEstimator.from_network(network, device)
+        estimator = NetworkEstimator(device, network=network)
         found: dict[str, list[_Outcome]] = {}
         rows: list[Array] = []
         for name, pairs in self._pairs.items():
