@@ -26,7 +26,10 @@ ROS = [
 DETECT = ['ultralytics>=8.3.200', 'onnxruntime', 'openvino']
 TRAIN = ['tensorboard', 'torch>=2.3']
 EXPORT = ['onnx', 'onnxscript', 'onnxruntime']
-TEST = [*TRAIN, *EXPORT, 'pytest', 'pytest-timeout', 'hypothesis', 'mypy', 'ruff', 'types-PyYAML']
+EVALUATE = ['jinja2', 'joblib']
+TEST = [*TRAIN, *EXPORT, *EVALUATE, 'dask[distributed]', 'mcap', 'mcap-ros2-support', 'playwright',
+        'pycocotools', 'pytest', 'pytest-timeout', 'pytorch-msssim', 'hypothesis', 'mypy', 'ruff',
+        'scikit-image', 'scipy', 'types-PyYAML']
 
 setup(
     name=NAME,
@@ -38,9 +41,9 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['fusion/weights/*.pt', 'registration/weights/*.pt',
-                         'interfaces/vision_msgs/msg/*.msg', 'training/data/splits/*.txt',
-                         'py.typed']},
+    package_data={NAME: ['evaluation/templates/*', 'fusion/weights/*.pt',
+                         'registration/weights/*.pt', 'interfaces/vision_msgs/msg/*.msg',
+                         'training/data/splits/*.txt', 'py.typed']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
@@ -52,7 +55,7 @@ setup(
     install_requires=['numpy>=1.24', 'opencv-python>=4.5', 'torch>=2.0', 'PyYAML',
                       'rosbags>=0.11.9', 'rich'],
     extras_require={'ros': ROS, 'detect': DETECT, 'train': TRAIN, 'export': EXPORT,
-                    'test': TEST},
+                    'evaluate': EVALUATE, 'test': TEST},
     entry_points={'console_scripts': ['ivif = ivif_ros.cli.main:main']},
     zip_safe=False,
 )

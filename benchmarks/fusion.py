@@ -31,6 +31,7 @@ from ivif_ros.errors import IvifError
 from ivif_ros.fusion import FusionEngine, registry
 from ivif_ros.fusion.networks import NETWORKS
 from ivif_ros.fusion.weights import load_network
+from ivif_ros.metrics.catalogue import FUSION
 from ivif_ros.metrics.colour import colour_difference
 from ivif_ros.metrics.fusion import evaluate
 from ivif_ros.parameters import FusionParameters
@@ -61,10 +62,9 @@ def quality(engine: FusionEngine, pairs: list[Pair]) -> dict[str, float]:
     for rgb, thermal in pairs:
         fused = engine.fuse(*(torch.from_numpy(x).to(engine.device) for x in (rgb, thermal)))
         image = fused.cpu().numpy()
-        colour = colour_difference(image, rgb)
-        rows.append({**evaluate(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), thermal,
-                                cv2.cvtColor(rgb, cv2.COLOR_BGR2GRAY)),
-                     'dE': colour.delta_e, 'hue': colour.hue})
+        found = evaluate(image, thermal, rgb, [name for name in DECIMALS if name in FUSION])
+        found['hue'] = colour_difference(image, rgb).hue
+        rows.append({name: found[name] for name in DECIMALS})
     return {name: float(np.nanmean([row[name] for row in rows])) for name in rows[0]}
 
 

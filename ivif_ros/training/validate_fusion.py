@@ -16,6 +16,9 @@ from ivif_ros.training.data.pairs import Pair, validation_pairs
 from ivif_ros.training.validate import Verdict, side_by_side, with_datasets
 from ivif_ros.types import Array
 
+_FIGURES = ('EN', 'SD', 'SF', 'AG', 'MI', 'CC', 'SCD', 'VIF', 'Qabf', 'SSIM')
+"""What scores of recipes can use: the figures that images of any size have."""
+
 
 class FusionValidation:
     """Pairs of the validation split, kept as bytes."""
@@ -54,7 +57,8 @@ class FusionValidation:
             found[name] = []
             for index, pair in enumerate(pairs):
                 fused = fuse(network, pair, device)
-                found[name].append(metrics.evaluate(fused, pair.thermal, pair.visible))
+                figures = metrics.evaluate(fused, pair.thermal, pair.visible, _FIGURES)
+                found[name].append({key: figures[key] for key in _FIGURES})
                 if index == 0:
                     rows.append(side_by_side(pair.visible, pair.thermal, fused))
         network.train(training)

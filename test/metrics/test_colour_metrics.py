@@ -1,13 +1,16 @@
 # Copyright 2026 ivif_ros contributors
 # SPDX-License-Identifier: Apache-2.0
+"""Colour fidelity against scikit-image and against the formula written out by hand."""
 
+import dataclasses
 import math
 
+import cv2
 import numpy as np
 import pytest
 
 from ivif_ros.errors import ImageError
-from ivif_ros.metrics.colour import colour_difference
+from ivif_ros.metrics.colour import LIT, colour_difference, colour_differences
 
 
 def lab(bgr):
@@ -36,6 +39,37 @@ def test_a_flat_colour_agrees_with_the_formula(one, other):
     hue = 2 * math.sqrt(math.hypot(a1, b1) * math.hypot(a2, b2)) * abs(math.sin(turn / 2))
     assert found.hue == pytest.approx(hue, abs=0.01)
     assert found.lit == 1
+
+
+@pytest.mark.parametrize('strength', [10, 120])
+def test_real_colours_agree_with_scikit_image(strength):
+    colour = pytest.importorskip('skimage.color')
+    rng = np.random.default_rng(strength)
+    rgb = rng.integers(0, 256, (40, 50, 3))
+    fused = np.clip(rgb + rng.integers(-strength, strength + 1, rgb.shape), 0, 255)
+    rgb, fused = rgb.astype(np.uint8), fused.astype(np.uint8)
+    lit = cv2.cvtColor(rgb, cv2.COLOR_BGR2GRAY) >= LIT
+    one, other = (colour.rgb2lab(x[..., ::-1])[lit] for x in (fused, rgb))
+    found = colour_difference(fused, rgb)
+    assert found.delta_e == pytest.approx(colour.deltaE_cie76(one, other).mean(), abs=1e-3)
+    change = one - other
+    assert found.chromatic == pytest.approx(np.hypot(change[:, 1], change[:, 2]).mean(), abs=1e-3)
+    chroma = np.hypot(one[:, 1], one[:, 2]) - np.hypot(other[:, 1], other[:, 2])
+    hue = np.sqrt(np.maximum((change[:, 1:] ** 2).sum(1) - chroma ** 2, 0))
+    assert found.hue == pytest.approx(hue.mean(), rel=1e-4)
+    assert found.lit == lit.mean()
+
+
+def test_a_batch_gives_what_its_images_give():
+    rng = np.random.default_rng(3)
+    fused, rgb = rng.integers(0, 256, (2, 3, 20, 30, 3)).astype(np.uint8)
+    rgb[1] = 5  # nothing is lit
+    found = colour_differences(fused, rgb)
+    for i, row in enumerate(found):
+        single = dataclasses.astuple(colour_difference(fused[i], rgb[i]))
+        assert row == pytest.approx(single, nan_ok=True)
+    assert np.isnan(found[1, :3]).all()
+    assert found[1, 3] == 0
 
 
 def test_grey_of_another_lightness_has_no_chromatic_difference():

@@ -83,7 +83,48 @@ def test_endpoint_error():
     assert empty.pixels == 0
 
 
+def test_figures_agree_with_other_libraries(images):
+    skimage = pytest.importorskip('skimage.metrics')
+    a, b = images
+    assert mean_squared_error(a, b) == pytest.approx(skimage.mean_squared_error(a, b), rel=1e-12)
+    # Normalised: (H(a) + H(b)) / H(a, b), of as many bins as there are levels.
+    entropies = [mutual_information(x, x, bins=256) for x in images]
+    shared = mutual_information(a, b, bins=256)
+    expected = skimage.normalized_mutual_information(a, b, bins=256)
+    bins = [np.unique(x, return_inverse=True)[1].max() + 1 for x in images]
+    assert min(bins) > 100
+    # The bins of scikit-image span the levels that appear, so that levels may share one.
+    assert sum(entropies) / (sum(entropies) - shared) == pytest.approx(expected, rel=0.02)
+
+
+def test_a_batch_gives_what_its_pairs_give(images):
+    first = np.stack([images[0], images[1], np.full_like(images[0], 7)])
+    second = first[::-1].copy()
+    valid = np.random.default_rng(1).random(first.shape) < 0.5
+    valid[1] = False
+    for metric in (mean_squared_error, normalised_cross_correlation, mutual_information):
+        for mask in (None, valid):
+            found = metric(first, second, mask)
+            assert found.shape == (3,)
+            assert found == pytest.approx([
+                metric(first[i], second[i], None if mask is None else mask[i])
+                for i in range(3)], nan_ok=True)
+
+
+def test_images_need_not_be_bytes_and_may_be_unknown_where_they_do_not_count(images):
+    warm = images[0].astype(np.float32) / 10 + 273
+    warm[3] = np.nan
+    valid = np.isfinite(warm)
+    expected = np.corrcoef(warm[valid], images[1][valid])[0, 1]
+    assert normalised_cross_correlation(warm, images[1], valid) == pytest.approx(expected)
+    difference = warm[valid].astype(float) - images[1][valid]
+    assert mean_squared_error(warm, images[1], valid) == pytest.approx(np.mean(difference ** 2))
+    assert mutual_information(warm - 273, images[1], valid) >= 0
+
+
 def test_shapes_must_agree(images):
+    with pytest.raises(ValueError, match='the mask has shape'):
+        mean_squared_error(*images, np.ones((3, 3), bool))
     with pytest.raises(ValueError, match='shapes'):
         mean_squared_error(images[0], images[1][:5])
     with pytest.raises(ValueError, match='expected the same'):
