@@ -10,17 +10,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rosbags.rosbag1 import Reader as Reader1
 from rosbags.rosbag2 import Reader as Reader2
 from rosbags.typesys import Stores, get_typestore
 
+from ivif_ros.bags.salvage import SalvagedReader
 from ivif_ros.errors import SourceError
 from ivif_ros.ros.typestore import typestore
-
-if TYPE_CHECKING:
-    from rosbags.interfaces import Connection
 
 
 @dataclass(frozen=True)
@@ -63,54 +61,84 @@ class BagFile:
 
     Args:
         path: rosbag2 folder, `.mcap`, `.db3` or ROS 1 `.bag` file.
+        salvage: read what is intact of a rosbag2 recording that is damaged or was not closed.
+
+    Attributes:
+        damage: what is wrong with a recording that is read all the same; empty for an intact one.
 
     Raises:
-        SourceError: not there, no metadata.yaml, truncated, corrupt or not a recording.
+        SourceError: not there, no metadata.yaml, truncated, corrupt or not a recording; with
+            `salvage`, only where nothing can be read.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, salvage: bool = False) -> None:
         """Open the recording and read its index."""
         self.path = Path(path)
+        self.damage = ''
         if not self.path.exists():
             raise SourceError(f"recording '{self.path}' is not there")
-        if self.path.is_dir() and not (self.path / 'metadata.yaml').exists():
-            raise SourceError(self._without_metadata())
         self._ros1 = self.path.suffix.lower() == '.bag' and self.path.is_file()
         self._store = get_typestore(Stores.ROS1_NOETIC) if self._ros1 else typestore()
+        try:
+            # Readers of rosbags for both ROS, or one of the same methods; no type says so.
+            self._reader: Any = self._opened()
+        except SourceError as error:
+            if not salvage or self._ros1:
+                raise
+            self._reader = SalvagedReader(self.path)
+            try:
+                self._reader.open()
+            except SourceError:
+                raise error from None
+            self.damage = str(error)
+
+    def _opened(self) -> Reader1 | Reader2:
+        if self.path.is_dir() and not (self.path / 'metadata.yaml').exists():
+            raise SourceError(self._without_metadata())
         # A damaged file can make the library raise anything, from AssertionError to struct.error.
         try:
-            self._reader: Reader1 | Reader2 = (
-                Reader1(self.path) if self._ros1 else Reader2(self.path))
-            self._reader.open()
+            reader: Reader1 | Reader2 = Reader1(self.path) if self._ros1 else Reader2(self.path)
+            reader.open()
         except Exception as error:
             raise SourceError(self._unreadable(error)) from error
+        return reader
 
     @property
     def start_ns(self) -> int:
         """Receive time of the first message in nanoseconds; 0 for an empty recording."""
-        return self._reader.start_time if self._reader.message_count else 0
+        return int(self._reader.start_time) if self._reader.message_count else 0
 
     @property
     def duration_ns(self) -> int:
         """Time from the first to the last message in nanoseconds."""
-        return max(0, self._reader.duration)
+        return max(0, int(self._reader.duration))
 
     def topics(self) -> list[BagTopic]:
         """List all topics by name."""
         return [BagTopic(name, info.msgtype or 'of several types', info.msgcount)
                 for name, info in sorted(self._reader.topics.items())]
 
-    def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
+    def unknown_topics(self) -> list[BagTopic]:
+        """List the topics whose messages cannot be read, because their type is not known here."""
+        return [topic for topic in self.topics() if topic.msgtype not in self._store.types]
+
+    def messages(self, topics: Collection[str], start_ns: int | None = None,
+                 stop_ns: int | None = None) -> Iterator[RawMessage]:
         """Yield the messages of some topics in the order of their receive time.
+
+        Args:
+            topics: absolute topic names.
+            start_ns: leave out what was received before; None for nothing.
+            stop_ns: leave out what was received then or later; None for nothing.
 
         Raises:
             SourceError: the rest of the recording cannot be read.
         """
-        connections: list[Connection] = [
+        connections = [
             connection for connection in self._reader.connections if connection.topic in topics]
         if not connections:
             return
-        stream = self._reader.messages(connections=connections)
+        stream = self._reader.messages(connections=connections, start=start_ns, stop=stop_ns)
         count = 0
         while True:
             try:
@@ -138,6 +166,20 @@ class BagFile:
             raise SourceError(
                 f"message of type {message.msgtype} on '{message.topic}' cannot be deserialised: "
                 f'{type(error).__name__} {error}') from error
+
+    def stamp_ns(self, message: RawMessage) -> int:
+        """Read the stamp of a message that begins with a std_msgs/Header.
+
+        Raises:
+            SourceError: the message is too short for a header.
+        """
+        try:
+            if self._ros1:
+                seconds, nanoseconds = struct.unpack_from('<II', message.data, 4)
+                return int(seconds) * 1_000_000_000 + int(nanoseconds)
+            return header_stamp_ns(message.data)
+        except (struct.error, IndexError) as error:
+            raise SourceError(f"message on '{message.topic}' is too short for a header") from error
 
     def close(self) -> None:
         """Close the files."""
@@ -169,6 +211,8 @@ class BagFile:
         if self.path.suffix.lower() == '.mcap' or (
                 self.path.is_dir() and any(self.path.glob('*.mcap'))):
             hint = " ('mcap recover' rescues what is intact)"
+        elif self._ros1:
+            hint = " ('rosbag reindex' rescues what is intact)"
         return f"recording '{self.path}' is truncated, corrupt or not a recording: {what}{hint}"
 
 

@@ -87,15 +87,17 @@ class ResultWriter:
         self._factory = RosbagsFactory()
         self._origins = OriginTracker()
         self._origin: Origin | None = None
-        self._fused, self._registered = (
+        self._fused, self._registered, self._weight = (
             ImageWriter(writer, self._factory, topic, compression=compression,
                         quality=params.output.jpeg_quality)
-            for topic in ('fused/image', 'thermal_registered/image'))
+            for topic in ('fused/image', 'thermal_registered/image', 'fused/weight'))
         self._pairs_in = self._pairs_fused = 0
         self._labels: dict[int, str] | None = None
 
     def write(self, result: FusionResult, received_ns: int) -> None:
         """Write images, deformation and detections of one result; call once for each, in order.
+
+        The share of the thermal image (`fused/weight`) is written where the result has it.
 
         Args:
             result: what the pipeline made of a pair.
@@ -116,6 +118,8 @@ class ResultWriter:
             if result.thermal_registered is not None:
                 writer.write('thermal_registered/camera_info', info, received_ns)
         self._fused.write(result.fused, stamp_ns, frame_id, received_ns)
+        if result.contribution is not None:
+            self._weight.write(result.contribution, stamp_ns, frame_id, received_ns)
         if result.thermal_registered is not None:
             self._registered.write(result.thermal_registered, stamp_ns, frame_id, received_ns)
         if result.deformation is not None:

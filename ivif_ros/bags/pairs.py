@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 
 from ivif_ros.frame_source import FrameSource
 from ivif_ros.sync import Synchroniser
-from ivif_ros.types import FramePair
+from ivif_ros.types import Frame, FramePair, Sensor
 
 
 def paired(source: FrameSource, matcher: Synchroniser,
-           on_frame: Callable[[int], None] | None = None) -> Iterator[tuple[FramePair, int]]:
+           on_frame: Callable[[Sensor, Frame], None] | None = None,
+           ) -> Iterator[tuple[FramePair, int]]:
     """Pair the frames of a source, with their receive times as the clock.
 
     Waits end when they would have ended on the robot, so that the pairs depend on the source and
@@ -21,7 +22,7 @@ def paired(source: FrameSource, matcher: Synchroniser,
     Args:
         source: the frames.
         matcher: pairs them; it has seen none before.
-        on_frame: told the receive time in nanoseconds of each frame, after its pairs.
+        on_frame: told each frame, after its pairs.
 
     Yields:
         Each pair, and the time in nanoseconds of `received_ns` at which it was decided.
@@ -43,6 +44,6 @@ def paired(source: FrameSource, matcher: Synchroniser,
         for pair in matcher.observe(sensor, frame):
             yield pair, now_ns
         if on_frame is not None:
-            on_frame(now_ns)
+            on_frame(sensor, frame)
     for pair in matcher.flush():
         yield pair, now_ns

@@ -53,9 +53,14 @@ class BagSource(FrameSource):
         try:
             self.rgb, self.thermal = choose_topics(
                 image_topics(self.bag), f"recording '{path}'", rgb=rgb_topic, thermal=thermal_topic)
-        except SourceError:
+        except SourceError as error:
+            unknown = ', '.join(f'{topic.name} ({topic.msgtype})'
+                                for topic in self.bag.unknown_topics())
             self.bag.close()
-            raise
+            if not unknown:
+                raise
+            raise SourceError(f'{error}; messages of a type that is not known here cannot be read: '
+                              f'{unknown}') from error
         self._images: dict[str, Sensor] = {self.rgb.name: 'rgb', self.thermal.name: 'thermal'}
         self._infos = self._camera_infos()
 
@@ -105,7 +110,7 @@ class BagSource(FrameSource):
 
     def _update(self, intrinsics: Intrinsics, message: RawMessage) -> None:
         try:
-            intrinsics.update(_lower_case(self.bag.deserialise(message)))
+            intrinsics.update(lower_case(self.bag.deserialise(message)))
         except SourceError:
             self.problems.add(f'{self._infos[message.topic]}.bad_message')
 
@@ -160,7 +165,7 @@ def _encoding(message: Any) -> str:
     return ''
 
 
-def _lower_case(info: Any) -> Any:
+def lower_case(info: Any) -> Any:
     """Give a camera_info of ROS 1 (D, K, R, P) the field names of ROS 2."""
     if hasattr(info, 'k'):
         return info

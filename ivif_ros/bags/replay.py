@@ -19,7 +19,7 @@ from ivif_ros.frame_source import FrameSource
 from ivif_ros.parameters import Parameters
 from ivif_ros.registration import dense_map
 from ivif_ros.sync import Synchroniser
-from ivif_ros.types import FramePair, FusionResult
+from ivif_ros.types import Frame, FramePair, FusionResult, Sensor
 
 if TYPE_CHECKING:
     from ivif_ros.pipeline import Pipeline
@@ -31,6 +31,7 @@ both in nanoseconds, and the number of results so far."""
 
 def replay(source: FrameSource, writer: BagWriter | None, pipeline: Pipeline, params: Parameters,
            progress: Progress | None = None, *, compression: Compression = 'none',
+           weight: bool = False,
            on_result: Callable[[FusionResult], None] | None = None) -> RunSummary:
     """Pair, fuse and record a whole source.
 
@@ -45,6 +46,8 @@ def replay(source: FrameSource, writer: BagWriter | None, pipeline: Pipeline, pa
         params: all parameters; those of the pipeline.
         progress: told after each frame.
         compression: how to compress the images that are written.
+        weight: also measure the share of the thermal image at each place and write it, as the node
+            does for those who listen to `fused/weight`.
         on_result: called with every result, for metrics and pictures.
 
     Returns:
@@ -55,12 +58,14 @@ def replay(source: FrameSource, writer: BagWriter | None, pipeline: Pipeline, pa
         SourceError: the source cannot be read to its end.
         OutputError: the outputs cannot be written.
     """
-    run = _Run(source, writer, pipeline, params, compression, on_result)
+    run = _Run(source, writer, pipeline, params, compression, weight, on_result)
     length_ns = source.duration_ns()
     times: list[int] = []
 
-    def on_frame(now_ns: int) -> None:
+    def on_frame(sensor: Sensor, frame: Frame) -> None:
+        now_ns = frame.received_ns
         times[1:] = [now_ns] if times else [now_ns, now_ns]
+        run.statistics.add_frame(sensor, frame.stamp_ns)
         if progress is not None:
             progress(now_ns - times[0], length_ns, run.statistics.pairs)
 
@@ -73,7 +78,7 @@ class _Run:
     """State of one replay."""
 
     def __init__(self, source: FrameSource, writer: BagWriter | None, pipeline: Pipeline,
-                 params: Parameters, compression: Compression,
+                 params: Parameters, compression: Compression, weight: bool,
                  on_result: Callable[[FusionResult], None] | None) -> None:
         self.statistics = RunStatistics()
         self.matcher = Synchroniser(params.sync, pipeline.counters)
@@ -81,6 +86,7 @@ class _Run:
         self._pipeline = pipeline
         self._outputs = None if writer is None else ResultWriter(
             writer, params, compression=compression)
+        self._weight = weight
         self._on_result = on_result
         self._detect = params.detection.enabled and pipeline.detector is not None
         self._start = time.perf_counter()
@@ -91,7 +97,8 @@ class _Run:
         """Fuse one pair and write the result."""
         start = time.perf_counter()
         try:
-            result = self._pipeline.process(pair, detect=self._detect)
+            result = self._pipeline.process(
+                pair, detect=self._detect, contribution=self._weight)
         except ImageError as error:
             self._pipeline.counters.add(f'pair.{error.reason}')
             return

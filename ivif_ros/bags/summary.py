@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,9 @@ import numpy as np
 from ivif_ros.bags.truth import RegistrationError
 from ivif_ros.counters import is_loss
 from ivif_ros.sync import OffsetEstimate
-from ivif_ros.types import Mode, ThermalOffset
+from ivif_ros.types import Mode, Sensor, ThermalOffset
+
+SENSORS: tuple[Sensor, Sensor] = ('rgb', 'thermal')
 
 Percentiles = dict[str, float]
 """`p50` and `p99` of some values; empty where there was none."""
@@ -62,6 +64,8 @@ class RunSummary:
         registration_error: number of `pairs`, `mean` and `median` end-point error in `thermal_px`
             and in `rgb_px`; None where the truth is not known.
         time_offset: offset between the clocks; None where nobody looked for it.
+        stamps_ns: stamps of the first and last usable frame in nanoseconds, by camera; empty where
+            nobody watched the frames.
     """
 
     pairs_in: int
@@ -77,6 +81,26 @@ class RunSummary:
     stream_seconds: float
     registration_error: dict[str, Any] | None
     time_offset: TimeOffset | None = None
+    stamps_ns: dict[Sensor, tuple[int, int]] = field(default_factory=dict)
+
+    def why_unpaired(self) -> str:
+        """Say why not one pair has both cameras; empty where there is one."""
+        if self.skew_ms:
+            return ''
+        missing = [sensor for sensor in SENSORS if sensor not in self.stamps_ns]
+        if missing:
+            lost = ', '.join(f'{name} {count}' for name, count in self.dropped.items()
+                             if name.startswith(f'{missing[0]}.'))
+            return f'not one {missing[0]} image can be used' + (f' ({lost})' if lost else '')
+        (rgb_first, rgb_last), (first, last) = self.stamps_ns['rgb'], self.stamps_ns['thermal']
+        if first <= rgb_last and rgb_first <= last:
+            return 'no RGB and no thermal image lie within sync.tolerance_ms of each other'
+        apart_s = (first - rgb_last if first > rgb_last else last - rgb_first) / 1e9
+        return ('the cameras do not overlap in time: RGB stamps go from '
+                f'{rgb_first / 1e9:.3f} to {rgb_last / 1e9:.3f} s, thermal stamps from '
+                f'{first / 1e9:.3f} to {last / 1e9:.3f} s, {abs(apart_s):.3f} s '
+                f"{'after' if apart_s > 0 else 'before'} them; let both drivers stamp with one "
+                'clock, or correct up to 10 s with sync.thermal_offset_ms')
 
     def as_dict(self) -> dict[str, Any]:
         """Return a copy that JSON can hold."""
@@ -92,11 +116,17 @@ class RunStatistics:
         self._skew_ms: list[float] = []
         self._latency_ms: dict[str, list[float]] = {}
         self._errors: list[RegistrationError] = []
+        self._stamps_ns: dict[Sensor, tuple[int, int]] = {}
 
     @property
     def pairs(self) -> int:
         """Number of pairs so far."""
         return sum(self._modes.values())
+
+    def add_frame(self, sensor: Sensor, stamp_ns: int) -> None:
+        """Note the stamp of a usable frame in nanoseconds."""
+        first, last = self._stamps_ns.get(sensor, (stamp_ns, stamp_ns))
+        self._stamps_ns[sensor] = min(first, stamp_ns), max(last, stamp_ns)
 
     def add_pair(self, mode: Mode, skew_ms: float | None, latency_ms: Mapping[str, float]) -> None:
         """Count one pair.
@@ -146,6 +176,7 @@ class RunStatistics:
             stream_seconds=stream_seconds,
             registration_error=self._registration_error(),
             time_offset=time_offset,
+            stamps_ns=dict(self._stamps_ns),
         )
 
     def _registration_error(self) -> dict[str, Any] | None:

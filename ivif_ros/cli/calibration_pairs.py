@@ -21,7 +21,7 @@ from ivif_ros.sources import open_source
 from ivif_ros.sources.images import read_image
 from ivif_ros.sync import Synchroniser
 from ivif_ros.thermal import ThermalNormaliser
-from ivif_ros.types import Array, CameraModel
+from ivif_ros.types import Array, CameraModel, Frame, Sensor
 
 
 class CalibrationPairs:
@@ -81,8 +81,9 @@ class CalibrationPairs:
         frames = 0
         with progress_bar('read, s', None if length_ns is None else length_ns / 1e9) as show:
 
-            def on_frame(now_ns: int) -> None:
+            def on_frame(_: Sensor, frame: Frame) -> None:
                 nonlocal first_ns, frames
+                now_ns = frame.received_ns
                 first_ns = now_ns if first_ns is None else first_ns
                 frames += 1
                 show((now_ns - first_ns) / 1e9)

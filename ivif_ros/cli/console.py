@@ -11,6 +11,9 @@ from typing import TypeVar
 
 Item = TypeVar('Item')
 
+_FILE_WIDTH = 120
+"""Characters of a table that does not go to a terminal."""
+
 
 def warn(text: str) -> None:
     """Write a warning to stderr."""
@@ -55,27 +58,39 @@ def progress(items: Sequence[Item], label: str) -> Iterator[Item]:
             yield item
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table to stdout; the first column is left aligned, the others right."""
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *,
+          words: bool = False) -> None:
+    """Print a table to stdout.
+
+    Args:
+        title: what stands above it.
+        columns: headings.
+        rows: texts.
+        words: columns hold words and are left aligned; else the first one is, the others, numbers,
+            are right aligned.
+    """
     try:
         from rich.console import Console
         from rich.table import Table
     except ImportError:
-        _plain_table(title, columns, rows)
+        _plain_table(title, columns, rows, words)
         return
     grid = Table()
     for index, column in enumerate(columns):
-        grid.add_column(column, justify='right' if index else 'left', overflow='fold')
+        right = index and not words
+        grid.add_column(column, justify='right' if right else 'left', overflow='fold')
     for row in rows:
         grid.add_row(*row)
     print(title)
-    Console(highlight=False, markup=False).print(grid)
+    width = None if sys.stdout.isatty() else _FILE_WIDTH
+    Console(highlight=False, markup=False, width=width).print(grid)
 
 
-def _plain_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _plain_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]],
+                 words: bool) -> None:
     widths = [max(len(row[index]) for row in (columns, *rows)) for index in range(len(columns))]
     print(title)
     for row in (columns, *rows):
-        words = (word.rjust(width) if index else word.ljust(width)
+        cells = (word.rjust(width) if index and not words else word.ljust(width)
                  for index, (word, width) in enumerate(zip(row, widths, strict=True)))
-        print('  '.join(words).rstrip())
+        print('  '.join(cells).rstrip())

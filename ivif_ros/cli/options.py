@@ -5,11 +5,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ivif_ros.fusion.registry import names
 from ivif_ros.parameters import Parameters, from_dict
 from ivif_ros.parameters.yaml_file import load_parameters, parse_setting
+
+if TYPE_CHECKING:
+    from ivif_ros.bags.outputs import Compression
 
 OPTION_PARAMETERS = {'method': 'fusion.method', 'device': 'fusion.device',
                      'calibration': 'registration.calibration'}
@@ -36,6 +39,22 @@ def add_fusion_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--device', metavar='D',
         help='auto, cpu, cuda or cuda:N; auto takes CUDA where it works (--set fusion.device=D)')
+
+
+def add_compression_option(parser: argparse.ArgumentParser) -> None:
+    """Declare `--compress`, for `image_compression` and the `zstd` of a BagWriter."""
+    # WebP is not offered: compressed_image_transport knows jpeg, png and tiff only, and 16-bit PNG
+    # is the one form in which it takes raw thermal images.
+    parser.add_argument(
+        '--compress', choices=('none', 'zstd', 'png', 'jpeg'), default='none',
+        help='jpeg or png: images on <topic>/compressed, 16-bit ones as PNG in any case; zstd: the '
+        'file, without loss (default: %(default)s)')
+
+
+def image_compression(choice: str) -> Compression:
+    """How images are compressed for a value of `--compress`."""
+    choices: dict[str, Compression] = {'png': 'png', 'jpeg': 'jpeg'}
+    return choices.get(choice, 'none')
 
 
 def parameters_from(args: argparse.Namespace, **overrides: Any) -> Parameters:

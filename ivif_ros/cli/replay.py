@@ -10,16 +10,28 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ivif_ros.bags.replay import replay
 from ivif_ros.bags.writer import BagWriter
 from ivif_ros.cli.console import progress_bar
 from ivif_ros.cli.exit_codes import ExitCode
-from ivif_ros.cli.options import add_fusion_options, add_parameter_options, parameters_from
-from ivif_ros.cli.run_tables import print_summary
-from ivif_ros.errors import ParameterError
+from ivif_ros.cli.interruption import Interruption
+from ivif_ros.cli.options import (
+    add_compression_option,
+    add_fusion_options,
+    add_parameter_options,
+    image_compression,
+    parameters_from,
+)
+from ivif_ros.cli.run_tables import print_sizes, print_summary
+from ivif_ros.errors import ParameterError, SourceError
+from ivif_ros.frame_source import FrameSource
+from ivif_ros.parameters import Parameters
 from ivif_ros.pipeline import Pipeline
 from ivif_ros.sources import open_source
+
+if TYPE_CHECKING:
+    from ivif_ros.bags.summary import RunSummary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--calibration', metavar='FILE', help='calibration of the rig (YAML)')
     parser.add_argument('--detect', nargs='?', const='', metavar='WEIGHTS',
                         help='find objects, with these weights or those of detection.weights')
-    parser.add_argument('--jpeg', action='store_true', help='write compressed images')
+    add_compression_option(parser)
+    parser.add_argument('--weight', action='store_true',
+                        help='write the share of the thermal image too (fused/weight)')
     add_parameter_options(parser)
 
 
@@ -55,14 +69,45 @@ def run(args: argparse.Namespace) -> int:
         try:
             if args.detect is not None:
                 pipeline.load_detector()
-            length_ns = source.duration_ns()
-            total = None if length_ns is None else length_ns / 1e9
-            with BagWriter(args.out) as writer, progress_bar('replay, s', total) as show:
-                summary = replay(
-                    source, writer, pipeline, params,
-                    lambda done_ns, total_ns, results: show(done_ns / 1e9),
-                    compression='jpeg' if args.jpeg else 'none')
+            with BagWriter(args.out, zstd=args.compress == 'zstd') as writer:
+                summary = _replay(args, source, writer, pipeline, params)
         finally:
             pipeline.close()
     print_summary(summary, str(args.out))
+    print_sizes(writer)
+    problem = summary.why_unpaired()
+    if problem:
+        raise SourceError(f"'{args.source}' has no pair of both cameras: {problem}; '{args.out}' "
+                          f'holds {summary.pairs_in} results of one camera')
     return ExitCode.DONE
+
+
+def _replay(args: argparse.Namespace, source: FrameSource, writer: BagWriter, pipeline: Pipeline,
+            params: Parameters) -> RunSummary:
+    """Replay with a progress bar; what breaks off says where and what is there.
+
+    Raises:
+        SourceError: the source cannot be read to its end.
+        OutputError: the outputs cannot be written.
+        KeyboardInterrupt: interrupted between two frames.
+    """
+    from ivif_ros.bags.replay import replay  # torch comes with it
+
+    length_ns = source.duration_ns()
+    done = 0
+
+    def on_progress(done_ns: int, _: int | None, results: int) -> None:
+        nonlocal done
+        done = results
+        show(done_ns / 1e9)
+        interruption.check()
+
+    with (progress_bar('replay, s', None if length_ns is None else length_ns / 1e9) as show,
+          Interruption() as interruption):
+        try:
+            return replay(source, writer, pipeline, params, on_progress,
+                          compression=image_compression(args.compress), weight=args.weight)
+        except SourceError as error:
+            raise SourceError(f"{error}; '{args.out}' holds the {done} results before") from error
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"'{args.out}' holds the {done} results before") from None

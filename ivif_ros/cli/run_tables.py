@@ -10,6 +10,7 @@ from ivif_ros.cli.console import table
 
 if TYPE_CHECKING:
     from ivif_ros.bags.summary import RunSummary, TimeOffset
+    from ivif_ros.bags.writer import BagWriter
 
 
 INPUTS = ('rgb.', 'thermal.', 'pair.')
@@ -40,6 +41,19 @@ def print_summary(summary: RunSummary, title: str) -> None:
         table(f'registration error over {pairs} pairs', ('pixels of', 'median', 'mean'), [
             (unit.removesuffix('_px'), f"{values['median']:.2f}", f"{values['mean']:.2f}")
             for unit, values in error.items()])
+
+
+def print_sizes(writer: BagWriter) -> None:
+    """Print how large a closed recording is: each topic, and the file."""
+    first_ns, last_ns = writer.span_ns or (0, 0)
+    minutes = (last_ns - first_ns) / 60e9
+    sizes = [(topic, size.messages, size.size) for topic, size in sorted(writer.sizes.items())]
+    sizes.append(('all', sum(size[1] for size in sizes), sum(size[2] for size in sizes)))
+    table(f'{writer.path}: {writer.disk_bytes() / 1e6:.1f} MB', (
+        'topic', 'messages', 'MB', 'MB per minute'), [
+            (topic, str(count), f'{size / 1e6:.2f}',
+             f'{size / 1e6 / minutes:.1f}' if minutes else '')
+            for topic, count, size in sizes])
 
 
 def offset_words(offset: TimeOffset) -> str:

@@ -15,13 +15,13 @@ import json
 from pathlib import Path
 
 from ivif_ros.cli.options import OPTION_PARAMETERS, add_fusion_options, add_parameter_options
-from ivif_ros.errors import MissingDependencyError, ParameterError
+from ivif_ros.cli.ros import ROS_ARGS, node_module, ros_words
+from ivif_ros.errors import ParameterError
 from ivif_ros.parameters import Parameters, specs
 from ivif_ros.parameters.node import NodeParameters
 from ivif_ros.parameters.yaml_file import parse_setting
 
 PASSES_REST = True
-ROS_ARGS = '--ros-args'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,16 +38,7 @@ def run(args: argparse.Namespace) -> int:
         MissingDependencyError: there is no ROS 2 for this Python.
     """
     words = ros_arguments(args)
-    try:
-        from ivif_ros.nodes.ivif_node import main
-    except ModuleNotFoundError as error:
-        if (error.name or '').startswith('ivif_ros.nodes'):
-            raise
-        raise MissingDependencyError(
-            f"'ivif up' needs ROS 2, but this Python has no {error.name}: source a ROS 2 "
-            "distribution, or run: pip install 'ivif_ros[ros]' and "
-            'python -m ivif_ros.interfaces') from error
-    return main(words) or 0
+    return node_module('ivif_node', 'up').main(words) or 0
 
 
 def ros_arguments(args: argparse.Namespace) -> list[str]:
@@ -72,7 +63,4 @@ def ros_arguments(args: argparse.Namespace) -> list[str]:
         name, value = parse_setting(text, group)
         # ROS reads the value as YAML, of which JSON is a part; quotes keep texts texts.
         words += ['-p', f'{name}:={json.dumps(value)}']
-    rest = list(args.rest)
-    if rest[:1] == [ROS_ARGS]:
-        rest = rest[1:]
-    return words + rest
+    return words + ros_words(args.rest)

@@ -20,7 +20,7 @@ from ivif_ros.errors import IvifError, OutputError, ParameterError
 MARKER = '.ivif_demo'
 """File that tells a folder of results from any other folder."""
 MADE = frozenset({MARKER, 'contact_sheet.png', 'fused.mp4', 'logs', 'outputs',
-                  'outputs.arrivals.json', 'samples', 'summary.json'})
+                  'samples', 'summary.json'})
 """All that a run leaves in its folder."""
 
 DESCRIPTION = """Camera source, fusion node and recorder talk over DDS for some seconds. Then the
@@ -69,7 +69,7 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
         status = run(out, options.source, options.seconds, node_arguments)
     if not options.weights:
         console.print('no detector weights were given (--weights FILE): fused without boxes')
-    files = RunFiles(out / 'outputs', out / 'outputs.arrivals.json', out / 'samples')
+    files = RunFiles(out / 'outputs', out / 'samples')
     with console.status('pictures'):
         summary = summarise(files)
         make_pictures(files, out / 'fused.mp4', out / 'contact_sheet.png',

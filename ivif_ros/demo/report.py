@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,12 +35,10 @@ class RunFiles:
 
     Attributes:
         bag: recording of the outputs.
-        arrivals: ages of the messages when they arrived, by the recorder.
         samples: folder with what the camera source showed at some moments.
     """
 
     bag: Path
-    arrivals: Path
     samples: Path
 
 
@@ -72,9 +69,8 @@ def summarise(files: RunFiles) -> RunSummary:
             error = end_point_error(dense_map(deformation), truth, deformation.thermal_size)
             if error is not None:
                 statistics.add_registration_error(error)
-    arrivals = json.loads(files.arrivals.read_text())
-    for _, age_ns in arrivals['fused/image']:
-        statistics.add_latency('end_to_end', age_ns / 1e6)
+        for age_ns in messages.ages_ns('fused/image'):
+            statistics.add_latency('end_to_end', age_ns / 1e6)
     seconds = (max(stamps) - min(stamps)) / 1e9 if len(stamps) > 1 else 0.0
     return statistics.summary(dropped=dropped, seconds=seconds, stream_seconds=seconds)
 
@@ -140,6 +136,11 @@ class _Messages:
         for raw in self._bag.messages([f'/{topic}']):
             if stamps is None or header_stamp_ns(raw.data) in stamps:
                 yield self._store.deserialize_cdr(raw.data, raw.msgtype)
+
+    def ages_ns(self, topic: str) -> Iterator[int]:
+        """Yield how old each message of one topic was when it came, in nanoseconds."""
+        for raw in self._bag.messages([f'/{topic}']):
+            yield raw.received_ns - header_stamp_ns(raw.data)
 
     def stamps(self, topic: str) -> set[int]:
         """Return the stamps of the messages of one topic."""

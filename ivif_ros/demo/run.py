@@ -9,13 +9,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from ivif_ros.cli.console import warn
 from ivif_ros.errors import SourceError
 
 STOP_TIMEOUT_S = 20.0
+MAX_RECORDING_MB = 4000
+"""Size at which the recording ends; 640x480 at 30 Hz makes 2400 MB a minute."""
 LAST_PAIR_S = 0.5
 """How long the last pair may be on its way after the source has ended."""
 
@@ -52,18 +55,18 @@ class Processes:
                 process.kill()
         return process.wait()
 
-    def check(self, finite: str) -> None:
+    def check(self, finite: Collection[str]) -> None:
         """Notice a process that failed, or that ended before it was asked to.
 
         Args:
-            finite: name of the one process that may end by itself.
+            finite: names of the processes that may end by themselves.
 
         Raises:
             SourceError: with the last words of all processes.
         """
         for name, process in self._running.items():
             status = process.poll()
-            if status is not None and (status != 0 or name != finite):
+            if status is not None and (status != 0 or name not in finite):
                 raise self.failure(f'{name} ended with status {status}')
 
     def failure(self, what: str) -> SourceError:
@@ -108,17 +111,22 @@ def run(out: Path, source: str, seconds: float, node_arguments: Sequence[str]) -
     logs = out / 'logs'
     logs.mkdir(parents=True, exist_ok=True)
     with Processes(logs) as processes:
-        processes.start('recorder', 'ivif_ros.nodes.recorder', ['--out', str(out / 'outputs')])
+        recorder = processes.start('recorder', 'ivif_ros.cli.main', [
+            'record', '--out', str(out / 'outputs'), '--max-size', str(MAX_RECORDING_MB)])
         processes.start('fusion', 'ivif_ros.nodes.ivif_node', node_arguments)
         player = processes.start('source', 'ivif_ros.nodes.camera_source', [
             '--source', source, '--seconds', str(seconds), '--samples', str(out / 'samples'),
             '--watch', 'fused/image', 'status', '--node', 'ivif_node'])
         while player.poll() is None:
-            processes.check(finite='source')
+            processes.check(finite=('source', 'recorder'))
             time.sleep(0.2)
-        processes.check(finite='source')
+        processes.check(finite=('source', 'recorder'))
+        if recorder.poll() is not None:
+            warn(f'the recording reached its limit of {MAX_RECORDING_MB} MB: the report covers the '
+                 'run until then')
         time.sleep(LAST_PAIR_S)
         status = processes.stop('fusion')
-        if processes.stop('recorder') != 0:
-            raise processes.failure('the recorder did not finish its file')
+        recorded = processes.stop('recorder')
+        if recorded != 0:
+            raise processes.failure(f'recorder ended with status {recorded}')
     return status

@@ -11,7 +11,6 @@ gets nothing from a best effort publisher. So it is reliable unless a publisher 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import QoSReliabilityPolicy
@@ -32,12 +31,17 @@ class MatchedSubscription:
         node: node that subscribes.
         message_type: type of the messages.
         topic: full name.
-        callback: takes each message.
+        callback: takes each message, and where it has a second argument what rclpy knows about it.
         report: called with the topic and a sentence when a publisher cannot match.
+        raw: give the callback the serialised messages.
+        depth: messages that may wait for the callback.
+        lost: called with the number of messages that the middleware has lost.
     """
 
     def __init__(self, node: Node, message_type: type, topic: str,
-                 callback: Callable[[Any], None], report: Callable[[str, str], None]) -> None:
+                 callback: Callable[..., None], report: Callable[[str, str], None], *,
+                 raw: bool = False, depth: int = 5,
+                 lost: Callable[[int], None] | None = None) -> None:
         """Subscribe."""
         self._node = node
         self._topic = topic
@@ -46,9 +50,9 @@ class MatchedSubscription:
 
         def subscribe() -> Subscription:
             return node.create_subscription(
-                message_type, topic, callback, qos.sensor_input(self._reliability),
+                message_type, topic, callback, qos.sensor_input(self._reliability, depth),
                 event_callbacks=qos.subscription_events(
-                    topic, report, follows=lambda: not self._fixed),
+                    topic, report, follows=lambda: not self._fixed, lost=lost), raw=raw,
                 qos_overriding_options=qos.overridable(reliability=self._fixed))
         self._subscribe = subscribe
         self._subscription = subscribe()

@@ -22,13 +22,13 @@ except ImportError:  # Humble
     from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
 
 
-def sensor_input(reliability: QoSReliabilityPolicy) -> QoSProfile:
+def sensor_input(reliability: QoSReliabilityPolicy, depth: int = 5) -> QoSProfile:
     """Images in; for the reliability see MatchedSubscription.
 
     What the middleware overwrites is counted nowhere, so that a few images may wait; latency stays
     bounded because the mailbox of the worker has depth 1, and what is replaced there is counted.
     """
-    return QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=5, reliability=reliability,
+    return QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability,
                       durability=QoSDurabilityPolicy.VOLATILE)
 
 
@@ -65,7 +65,8 @@ def overridable(*, reliability: bool = True) -> QoSOverridingOptions:
 
 def subscription_events(
         topic: str, report: Callable[[str, str], None],
-        follows: Callable[[], bool] = lambda: False) -> SubscriptionEventCallbacks:
+        follows: Callable[[], bool] = lambda: False,
+        lost: Callable[[int], None] | None = None) -> SubscriptionEventCallbacks:
     """Tell when a publisher offers less than the subscription asks for.
 
     Args:
@@ -73,6 +74,7 @@ def subscription_events(
         report: called with the topic and one clear sentence.
         follows: true while the reliability follows the publishers anyway, so that there is nothing
             to tell about it.
+        lost: called with the number of messages that the middleware has lost; None for nobody.
     """
     def incompatible(event: Any) -> None:
         if follows() and _policy(event.last_policy_kind) == 'reliability':
@@ -81,7 +83,12 @@ def subscription_events(
                f'({_policy(event.last_policy_kind)}), its messages do not arrive; set '
                f"'qos_overrides.{topic}.subscription.{_policy(event.last_policy_kind)}' "
                'to what it offers')
-    return SubscriptionEventCallbacks(incompatible_qos=incompatible)
+
+    def message_lost(event: Any) -> None:
+        if lost is not None:
+            lost(int(event.total_count_change))
+    return SubscriptionEventCallbacks(
+        incompatible_qos=incompatible, message_lost=message_lost if lost is not None else None)
 
 
 def publisher_events(topic: str, report: Callable[[str, str], None]) -> PublisherEventCallbacks:

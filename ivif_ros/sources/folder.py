@@ -43,25 +43,37 @@ class FolderSource(FrameSource):
     """Stills and videos in `rgb/` and `thermal/`, matched by stem, played in name order.
 
     Stills that follow each other in name order are one recording at `rate_hz`; the two images of a
-    pair carry the same stamp. Each video is a recording of its own at its own rate, frame i at
-    i / rate. Between two recordings one second passes. All stamps are made here: files carry none.
+    pair carry the same stamp. Each video is a recording of its own with the times of its frames,
+    or frame i at i / rate. Between two recordings one second passes. The date of all stamps is
+    made up: files carry none.
 
     Args:
-        path: the folder.
-        rate_hz: pairs per second; None for 10 Hz of stills and for the videos' own rates.
+        path: the folder, with `rgb/` and `thermal/` in it; or the colour images alone, with
+            `thermal`.
+        rate_hz: pairs per second; None for 10 Hz of stills and for the videos' own times.
+        thermal: the thermal images, where they are not beside the colour images: a folder where
+            `path` is one, else one file, which is the partner of `path` whatever its name.
 
     Raises:
         SourceError: not there, no `rgb/` or `thermal/`, no matching stems, or no positive rate.
     """
 
-    def __init__(self, path: Path | str, *, rate_hz: float | None = None) -> None:
+    def __init__(self, path: Path | str, *, rate_hz: float | None = None,
+                 thermal: Path | str | None = None) -> None:
         """List the files and open each video once."""
         super().__init__()
         if rate_hz is not None and not 0 < rate_hz <= 10_000:
             raise SourceError(f'rate_hz is {rate_hz:g}, expected more than 0 and at most 10000')
         self.path = Path(path)
         self._period_ns = 1e9 / (rate_hz or DEFAULT_RATE_HZ)
-        pairs = self._match(*(self._list(sensor) for sensor in SENSORS))
+        self._folders: dict[Sensor, Path]
+        if thermal is None:
+            if not self.path.is_dir():
+                raise SourceError(f"folder '{self.path}' is not there")
+            self._folders = {sensor: self.path / sensor for sensor in SENSORS}
+        else:
+            self._folders = {'rgb': self.path, 'thermal': Path(thermal)}
+        pairs = self._file_pair() or self._match(*(self._list(sensor) for sensor in SENSORS))
         self.recordings = self._group(pairs, rate_hz)
         if not self.recordings:
             raise SourceError(f"no pair of videos in '{self.path}' can be decoded, for example "
@@ -99,7 +111,13 @@ class FolderSource(FrameSource):
         if videos:
             rates = sorted({f'{video.rate_hz:g}' for pair in videos for video in pair})
             parts.append(f"{len(videos)} pairs of videos at {' and '.join(rates)} Hz")
-        return f"folder '{self.path}': {', '.join(parts)}, paired by file name, stamps made up"
+        rgb, thermal = (self._folders[sensor] for sensor in SENSORS)
+        if (rgb, thermal) == (self.path / 'rgb', self.path / 'thermal'):
+            where, how = f"folder '{self.path}'", 'paired by file name'
+        else:
+            where = f"'{rgb}' and '{thermal}'"
+            how = 'paired as named' if rgb.is_file() else 'paired by file name'
+        return f"{where}: {', '.join(parts)}, {how}, stamps made up"
 
     def duration_ns(self) -> int | None:
         """Sum of the recordings and of the gaps between them, as the headers promise."""
@@ -113,14 +131,29 @@ class FolderSource(FrameSource):
                 total += max((video.count - 1) * 1e9 / video.rate_hz for video in recording)
         return round(total) + (len(self.recordings) - 1) * GAP_NS
 
+    def _file_pair(self) -> list[FilePair]:
+        """The pair of two files that were named one by one; none for folders.
+
+        Raises:
+            SourceError: one of them is not there, or they are not of one kind.
+        """
+        rgb, thermal = (self._folders[sensor] for sensor in SENSORS)
+        if not (rgb.is_file() or thermal.is_file()):
+            return []
+        for file in (rgb, thermal):
+            if not file.is_file():
+                raise SourceError(f"'{file}' is not a file; expected two files or two folders")
+        if is_video(rgb) != is_video(thermal):
+            raise SourceError(f"'{rgb}' and '{thermal}' are a video and an image, expected two "
+                              'videos or two images')
+        return [FilePair(rgb.stem, rgb, thermal)]
+
     def _list(self, sensor: Sensor) -> dict[str, Path]:
         """Map stems to files of one camera."""
-        if not self.path.is_dir():
-            raise SourceError(f"folder '{self.path}' is not there")
-        folder = self.path / sensor
+        folder = self._folders[sensor]
         if not folder.is_dir():
-            raise SourceError(f"'{self.path}' has no folder '{sensor}'; expected rgb/ and thermal/ "
-                              'with images or videos of matching names')
+            raise SourceError(f"'{folder.parent}' has no folder '{folder.name}'; expected rgb/ and "
+                              'thermal/ with images or videos of matching names')
         files: dict[str, Path] = {}
         try:
             entries = sorted(folder.iterdir())
@@ -144,9 +177,9 @@ class FolderSource(FrameSource):
                 self.problems.add(f'{sensor}.no_partner', alone)
         if not pairs:
             raise SourceError(
-                f"no file name of '{self.path / 'rgb'}' ({examples(rgb)}) matches one of "
-                f"'{self.path / 'thermal'}' ({examples(thermal)}); a pair has the same name before "
-                'the suffix and is two images or two videos')
+                f"no file name of '{self._folders['rgb']}' ({examples(rgb)}) matches one of "
+                f"'{self._folders['thermal']}' ({examples(thermal)}); a pair has the same name "
+                'before the suffix and is two images or two videos')
         return pairs
 
     def _group(self, pairs: Sequence[FilePair],
@@ -183,9 +216,9 @@ class FolderSource(FrameSource):
 
     def _videos(self, videos: tuple[Video, Video], start_ns: int) -> Iterator[tuple[Sensor, Frame]]:
         def one(video: Video) -> Iterator[tuple[Sensor, Frame]]:
-            for index, image in enumerate(video.images(self.problems)):
+            for time_s, image in video.images(self.problems):
                 yield video.sensor, made_frame(
-                    video.sensor, image, start_ns + round(index * 1e9 / video.rate_hz))
+                    video.sensor, image, start_ns + round(time_s * 1e9))
 
         # Stable: of two frames with one stamp the RGB frame comes first.
         return heapq.merge(*(one(video) for video in videos), key=lambda item: item[1].received_ns)

@@ -47,7 +47,7 @@ class FakePipeline:
     def reset(self):
         self.resets += 1
 
-    def process(self, pair, *, detect=False):
+    def process(self, pair, *, detect=False, contribution=False):
         self.pairs.append(pair)
         if len(self.pairs) in self.fail_at:
             raise ImageError('cannot be used', 'bad_value')
@@ -64,7 +64,8 @@ class FakePipeline:
             registered = np.full((size[1], size[0]), 9, np.uint8)
         return FusionResult(
             pair, mode, '' if mode is Mode.FUSED else 'a camera is missing', fused, registered,
-            deformation, self.detections if detect else None, {'fusion': 2.0})
+            deformation, self.detections if detect else None, {'fusion': 2.0},
+            np.full((size[1], size[0]), 77, np.uint8) if contribution else None)
 
 
 class Frames(FrameSource):

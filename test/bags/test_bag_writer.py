@@ -197,10 +197,40 @@ def test_full_disk(tmp_path):
         for index in range(400):
             writer.write('/rgb/image_raw', picture(), index)
 
-    with pytest.raises(OutputError, match=f'out. cannot be written: {full}'):
+    with pytest.raises(OutputError, match=f'out. cannot be written: {full}; 0 messages before'):
         write_much()
-    with pytest.raises(OutputError, match=full):
-        writer.close()
+    with pytest.raises(OutputError, match='closed already'):
+        writer.write('/rgb/image_raw', picture(), 5)
+    writer.close()
+
+
+def test_sizes_of_the_topics(tmp_path):
+    with BagWriter(tmp_path / 'out') as writer:
+        assert (writer.sizes, writer.span_ns) == ({}, None)
+        for received_ns in (7, 5):
+            writer.write('image', picture(), received_ns)
+        writer.write_raw('/status', 'ivif_ros/msg/Status', bytes(30), 9)
+    with Reader(tmp_path / 'out') as reader:
+        found = {}
+        for connection, _, data in reader.messages():
+            found.setdefault(connection.topic, []).append(len(data))
+    assert {topic: (size.messages, size.size) for topic, size in writer.sizes.items()} == {
+        topic: (len(sizes), sum(sizes)) for topic, sizes in found.items()}
+    assert writer.span_ns == (5, 9)
+    assert writer.disk_bytes() == sum(
+        file.stat().st_size for file in (tmp_path / 'out').rglob('*'))
+
+
+def test_compression_of_the_file_loses_nothing(tmp_path):
+    for name, zstd in (('plain', False), ('small', True)):
+        with BagWriter(tmp_path / name, zstd=zstd) as writer:
+            for index in range(50):
+                writer.write('/rgb/image_raw', picture(index), index)
+    plain, small = (tmp_path / name / f'{name}.mcap' for name in ('plain', 'small'))
+    assert small.stat().st_size < plain.stat().st_size / 4
+    with Reader(tmp_path / 'plain') as one, Reader(tmp_path / 'small') as two:
+        for (_, when, data), (_, then, other) in zip(one.messages(), two.messages(), strict=True):
+            assert (when, bytes(data)) == (then, bytes(other))
 
 
 @pytest.mark.parametrize(('compression', 'array', 'topic', 'image_format', 'exact'), [

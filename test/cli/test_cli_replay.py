@@ -55,9 +55,9 @@ def test_a_second_replay_gives_the_same_images(recording, tmp_path):
 
 
 def test_topics_can_be_named_and_images_compressed(recording, tmp_path):
-    assert replay(recording, tmp_path / 'out', '--jpeg', '--seconds', '0.5', '--rgb-topic',
-                  '/rgb/image_raw', '--thermal-topic', '/thermal/image_raw', '--method',
-                  'pyramid') == 0
+    assert replay(recording, tmp_path / 'out', '--compress', 'jpeg', '--seconds', '0.5',
+                  '--rgb-topic', '/rgb/image_raw', '--thermal-topic', '/thermal/image_raw',
+                  '--method', 'pyramid') == 0
     found = contents(tmp_path / 'out')
     assert 3 <= len(found['/fused/image/compressed']) <= 6
     assert '/fused/image' not in found

@@ -14,7 +14,7 @@ def test_process_that_fails_is_quoted(tmp_path):
         processes.start('reader', 'json.tool', []).wait(20)
         processes.start('poet', 'this', []).wait(20)
         with pytest.raises(SourceError) as caught:
-            processes.check(finite='reader')
+            processes.check(finite=['reader'])
     first, *rest = str(caught.value).splitlines()
     assert first == 'reader ended with status 1'
     assert '--- poet said' in rest
@@ -25,17 +25,17 @@ def test_process_that_fails_is_quoted(tmp_path):
     assert "Namespaces are one honking great idea -- let's do more of those!" in rest
 
 
-def test_only_one_process_may_end_by_itself(tmp_path):
+def test_only_finite_processes_may_end_by_themselves(tmp_path):
     with Processes(tmp_path) as processes:
         processes.start('poet', 'this', []).wait(20)
-        processes.check(finite='poet')
+        processes.check(finite=['poet'])
         with pytest.raises(SourceError, match='poet ended with status 0'):
-            processes.check(finite='other')
+            processes.check(finite=['other'])
 
 
 def test_nothing_is_left_running(tmp_path):
     with Processes(tmp_path) as processes:
         server = processes.start('server', 'http.server', ['0', '--bind', '127.0.0.1'])
-        processes.check(finite='')
+        processes.check(finite=[])
         assert server.poll() is None
     assert server.poll() is not None

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figures and pictures of a recording that was made by hand."""
 
-import json
 from types import SimpleNamespace
 
 import cv2
@@ -41,7 +40,7 @@ def status(factory, index, mode=0, reason='', skew=0.0, dropped=0, thermal=True)
 def files(tmp_path):
     """Eight pairs, the third of which has no thermal image; truth and boxes for some."""
     factory = RosbagsFactory()
-    found = RunFiles(tmp_path / 'bag', tmp_path / 'arrivals.json', tmp_path / 'samples')
+    found = RunFiles(tmp_path / 'bag', tmp_path / 'samples')
     found.samples.mkdir()
     y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
     shift = np.array([[0.5, 0, 2], [0, 0.5, 0], [0, 0, 1]])
@@ -55,7 +54,7 @@ def files(tmp_path):
                 skew=-4.0 + index, dropped=index, thermal=index != 2), stamp)
             bag.write('fused/image', image_message(
                 factory, np.full((HEIGHT, WIDTH, 3), 20 * index, np.uint8), 'bgr8', stamp, 'rgb'),
-                stamp)
+                stamp + (30 + index) * 1_000_000)
             if index == 2:
                 continue
             bag.write('thermal_registered/image', image_message(
@@ -72,8 +71,6 @@ def files(tmp_path):
         np.savez(found.samples / f'{T0_NS + index * STEP_NS}.npz',
                  rgb=np.full((HEIGHT, WIDTH, 3), 90, np.uint8), true_map=truth,
                  thermal=np.arange(32 * 24, dtype=np.uint16).reshape(24, 32))
-    found.arrivals.write_text(json.dumps(
-        {'fused/image': [[T0_NS + i * STEP_NS, (30 + i) * 1_000_000] for i in range(8)]}))
     return found
 
 
@@ -122,10 +119,9 @@ def test_video_and_sheet(files, tmp_path):
 
 
 def test_nothing_fused(tmp_path):
-    files = RunFiles(tmp_path / 'bag', tmp_path / 'arrivals.json', tmp_path / 'samples')
+    files = RunFiles(tmp_path / 'bag', tmp_path / 'samples')
     with BagWriter(files.bag):
         pass
-    files.arrivals.write_text('{"fused/image": []}')
     summary = summarise(files)
     assert (summary.pairs_in, summary.fps, summary.registration_error) == (0, 0.0, None)
     make_pictures(files, tmp_path / 'v.mp4', tmp_path / 's.png', 'nothing')

@@ -8,10 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
+from ivif_ros.counters import Counters
 from ivif_ros.errors import SourceError
 from ivif_ros.sources import open_source
 from ivif_ros.sources.folder import START_NS, FolderSource
 from ivif_ros.sources.images import read_image
+from ivif_ros.sources.videos import probe_video
 
 
 def picture(value, size=(40, 30)):
@@ -288,3 +290,32 @@ def test_real_videos(shared_data: Path):
     rgb = [frame.stamp_ns for sensor, frame in frames if sensor == 'rgb']
     assert np.allclose(np.diff(rgb), 1e9 / 30, rtol=0.01)
     assert frames[1][1].image.shape == (480, 640)
+
+
+def test_frames_of_a_video_keep_their_own_times(tmp_path):
+    """Phones film at rates that vary; here a file whose frames last differently."""
+    pillow = pytest.importorskip('PIL.Image')
+    frames = [pillow.fromarray(np.full((48, 64), 40 * index, np.uint8)) for index in range(5)]
+    path = tmp_path / 'varying.gif'
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=[40, 100, 40, 200, 40])
+    own = [round(time_s * 1e3) for time_s, _ in probe_video(
+        path, 'rgb', None, 10.0).images(Counters())]
+    assert own == [0, 40, 140, 180, 380]
+    even = [round(time_s * 1e3) for time_s, _ in probe_video(
+        path, 'rgb', 20.0, 10.0).images(Counters())]
+    assert even == [0, 50, 100, 150, 200]
+
+
+def test_two_files_or_two_folders_can_be_named(tmp_path):
+    for sensor, name in (('rgb', 'colour'), ('thermal', 'heat')):
+        video(tmp_path / f'{name}.avi', 3, 20)
+        stills(tmp_path / name, ['a', 'b'])
+        assert (tmp_path / name / sensor).is_dir()
+    source = FolderSource(tmp_path / 'colour.avi', thermal=tmp_path / 'heat.avi')
+    assert [sensor for sensor, _ in source.frames()] == ['rgb', 'thermal'] * 3
+    assert 'paired as named' in source.describe()
+    source = FolderSource(tmp_path / 'colour' / 'rgb', thermal=tmp_path / 'heat' / 'thermal')
+    assert [sensor for sensor, _ in source.frames()] == ['rgb', 'thermal'] * 2
+    assert 'paired by file name' in source.describe()
+    with pytest.raises(SourceError, match='two files or two folders'):
+        FolderSource(tmp_path / 'colour.avi', thermal=tmp_path / 'heat')
