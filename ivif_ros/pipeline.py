@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from ivif_ros.errors import ImageError
 from ivif_ros.health import CameraHealth, HealthState
 from ivif_ros.parameters import Parameters
 from ivif_ros.registration import Calibration, DeformationTracker, load_calibration
+from ivif_ros.registration.awaited import AwaitedExecutor
 from ivif_ros.registration.estimate import default_estimator
 from ivif_ros.thermal import FreezeDetector, ThermalNormaliser
 from ivif_ros.types import (
@@ -87,6 +88,8 @@ class Pipeline:
         params: all parameters.
         live: True lets refinements of the registration run in a thread of their own; False computes
             them in place. Both take effect at the same stamp of the stream.
+        beside: as live, but for recordings: a refinement that is not ready at that stamp is waited
+            for, so that the images are those of refinements in place.
         counters: where things that went wrong are counted.
 
     Raises:
@@ -95,7 +98,7 @@ class Pipeline:
         WeightsError: the weights of the registration network are missing or damaged.
     """
 
-    def __init__(self, params: Parameters, *, live: bool = False,
+    def __init__(self, params: Parameters, *, live: bool = False, beside: bool = False,
                  counters: Counters | None = None) -> None:
         """Create the stages; torch is imported here."""
         from ivif_ros.fusion.engine import FusionEngine
@@ -109,7 +112,11 @@ class Pipeline:
         self._normaliser = ThermalNormaliser(params.thermal)
         self._freeze = FreezeDetector(params.thermal)
         self._health = CameraHealth(params.health)
-        self._background = ThreadPoolExecutor(1, 'registration') if live else None
+        self._background: Executor | None = None
+        if live:
+            self._background = ThreadPoolExecutor(1, 'registration')
+        elif beside:
+            self._background = AwaitedExecutor('registration')
         self._cameras: tuple[CameraModel | None, CameraModel | None] = None, None
         self._extrinsics: Array | None = None
         self._engine: FusionEngine = FusionEngine(params.fusion)
@@ -243,10 +250,15 @@ class Pipeline:
         result = self.fuse(self.register(pair), contribution=contribution)
         return self._with_detections(result) if detect else result
 
-    def register(self, pair: FramePair) -> Registered:
+    def register(self, pair: FramePair, *, warp: bool = True) -> Registered:
         """Lay the thermal image of a pair on its RGB image.
 
         A thermal image that cannot be used is counted as `thermal.<reason>` and left out.
+
+        Args:
+            pair: frames of one or both cameras.
+            warp: False where nobody looks at the images of this pair: the registration follows
+                the stream as ever, `thermal` and `weight` stay None.
 
         Raises:
             ImageError: a thermal image that cannot be used without an RGB image.
@@ -278,6 +290,8 @@ class Pipeline:
                 self._rgb_size = rgb.size
             if thermal_u8 is not None:
                 deformation = self._register(pair, thermal_u8, health.mode is Mode.FUSED)
+        if not warp:
+            return Registered(pair, health, deformation, None, None, latency)
         return self._warp(pair, health, thermal_u8, deformation, latency)
 
     def take_registered(self, pair: FramePair, deformation: Deformation | None) -> Registered:
@@ -361,6 +375,14 @@ class Pipeline:
         Raises:
             ImageError: an image that cannot be used, such as a thermal image of NaN only.
         """
+        return self.fuse(self.register_still(rgb, thermal))
+
+    def register_still(self, rgb: Frame, thermal: Frame) -> Registered:
+        """Lay the thermal image on the RGB image of a pair that stands alone.
+
+        Raises:
+            ImageError: an image that cannot be used, such as a thermal image of NaN only.
+        """
         latency: dict[str, float] = {}
         self.reset()
         self._note_cameras(rgb, thermal)
@@ -380,7 +402,7 @@ class Pipeline:
                 if estimate.accepted:
                     deformation = estimate.deformation
         pair = FramePair(rgb, thermal, thermal.stamp_ns - rgb.stamp_ns)
-        return self.fuse(self._warp(pair, health, thermal_u8, deformation, latency))
+        return self._warp(pair, health, thermal_u8, deformation, latency)
 
     def _note_cameras(self, rgb: Frame | None, thermal: Frame | None) -> None:
         """Take new intrinsics; the objects stay the same while camera_info does not change."""

@@ -16,6 +16,8 @@ class ExitCode(IntEnum):
     """Some of the files could not be used, the others were done."""
     FAILED = 2
     """Failed: wrong arguments, unusable input or unwritable output."""
+    THRESHOLD = 3
+    """Everything was done, and a figure is beyond what --fail-if allows."""
     INTERRUPTED = 130
     """Stopped from the keyboard."""
 

@@ -22,6 +22,10 @@ COMMANDS = {
     'register': ('register', 'lay thermal images on RGB images'),
     'calibrate': ('calibrate', 'find how the cameras of a rig stand to each other'),
     'replay': ('replay', 'fuse a recording, offline and as often as you like the same'),
+    'record': ('record', 'record what the running node publishes'),
+    'evaluate': ('evaluate', 'measure fusion methods on recordings and make a report'),
+    'inspect': ('inspect_bag', 'tell what is in a recording and what would be done with it'),
+    'import': ('import_pairs', 'make a recording of pairs of images or videos'),
     'sim': ('sim', 'record the simulated rig'),
     'export': ('export', 'write a fusion network to an ONNX or TorchScript file'),
 }
@@ -31,6 +35,7 @@ EPILOG = """exit codes:
   0    everything was done
   1    some of the files could not be used, the others were done
   2    failed: wrong arguments, unusable input or unwritable output
+  3    everything was done, and a figure is beyond a limit of 'ivif evaluate --fail-if'
   130  interrupted
 
 'ivif COMMAND --help' says more about a command."""
@@ -68,8 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except IvifError as error:
         print(f'ivif: error: {error}', file=sys.stderr)
         return ExitCode.FAILED
-    except KeyboardInterrupt:
-        print('ivif: interrupted', file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f'ivif: interrupted{": " if str(interrupt) else ""}{interrupt}', file=sys.stderr)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         # Whoever read the output has seen enough. Python would complain once more at exit.

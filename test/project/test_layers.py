@@ -22,7 +22,7 @@ LEVELS = {
     'parameters': 0, 'msg': 0, 'weights_file': 0,
     'sync': 1, 'thermal': 1, 'health': 1, 'registration': 1, 'fusion': 1, 'detection': 1,
     'simulation': 1, 'metrics': 1, 'interfaces': 1, 'pipeline': 2, 'training': 2, 'ros': 3,
-    'sources': 4, 'bags': 4, 'nodes': 5, 'cli': 5, 'demo': 6}
+    'sources': 4, 'bags': 4, 'evaluation': 5, 'nodes': 5, 'cli': 5, 'demo': 6}
 
 
 def imported(path: Path) -> set[str]:
