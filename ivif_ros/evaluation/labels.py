@@ -21,11 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ivif_ros.detection.yolo_text import CLASSES_FILE, read_boxes, read_classes
 from ivif_ros.errors import SourceError
 from ivif_ros.types import Array, Size
 
-CLASSES = 'classes.txt'
-"""Names of the classes beside YOLO texts, one in a line, class 0 first."""
 SIMULATION = 'simulation.json'
 """Names of the classes beside (or above) the truth of the simulator."""
 MIN_VISIBILITY = 0.25
@@ -37,7 +36,7 @@ class TrueObjects:
     """The objects of one image.
 
     Attributes:
-        boxes: (n, 4) float64, see the module.
+        boxes: (n, 4) float32, see the module.
         class_ids: (n,) int64 of the labels.
     """
 
@@ -65,7 +64,7 @@ class Labels:
         if not folder.is_dir():
             raise SourceError(f"folder of labels '{folder}' is not there")
         self._files = {file.stem: file for file in sorted(folder.iterdir())
-                       if file.suffix in ('.txt', '.npz') and file.name != CLASSES}
+                       if file.suffix in ('.txt', '.npz') and file.name != CLASSES_FILE}
         if not self._files:
             raise SourceError(f"'{folder}' holds no labels, expected <stem>.txt in YOLO's format "
                               "or <stem>.npz of 'ivif sim --pairs'")
@@ -97,10 +96,11 @@ class Labels:
         """
         file = self._files[stem]
         try:
-            return _simulated(file) if file.suffix == '.npz' else _yolo(file, size)
+            return (_simulated(file) if file.suffix == '.npz' else
+                    TrueObjects(*read_boxes(file, size)))
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise SourceError(f"label '{file}' cannot be used ({error}); expected lines of class, "
-                              'centre x, centre y, width, height in 0..1 (YOLO)') from error
+            raise SourceError(f"label '{file}' cannot be used ({error}); expected what "
+                              "'ivif sim --pairs' writes") from error
 
     def check_match(self, stems: Iterable[str]) -> None:
         """Make sure that at least one pair has a label.
@@ -118,32 +118,19 @@ class Labels:
                 'nanoseconds')
 
 
-def _yolo(file: Path, size: Size) -> TrueObjects:
-    rows = [line.split() for line in file.read_text(encoding='utf-8').splitlines() if line.strip()]
-    if any(len(row) < 5 for row in rows):
-        raise ValueError('a line has fewer than five numbers')
-    table = np.array([[float(value) for value in row[:5]] for row in rows]).reshape(-1, 5)
-    if not np.isfinite(table).all() or (table[:, 1:] < 0).any() or (table[:, 1:] > 1).any():
-        raise ValueError('a number is outside 0..1')
-    centre, side = table[:, 1:3], table[:, 3:5]
-    boxes = np.concatenate([centre - side / 2, centre + side / 2], axis=1) * (size + size)
-    return TrueObjects(boxes, table[:, 0].astype(np.int64))
-
-
 def _simulated(file: Path) -> TrueObjects:
     with np.load(file) as content:
         seen = content['visibility'] >= MIN_VISIBILITY
-        return TrueObjects(content['boxes'][seen].astype(np.float64).reshape(-1, 4) + 0.5,
+        return TrueObjects(content['boxes'][seen].astype(np.float32).reshape(-1, 4) + 0.5,
                            content['class_ids'][seen].astype(np.int64))
 
 
 def _names(folder: Path) -> dict[int, str]:
     """Read the names of the classes; none where nothing says them."""
-    listed = folder / CLASSES
+    listed = read_classes(folder)
+    if listed:
+        return dict(enumerate(listed))
     try:
-        if listed.is_file():
-            lines = listed.read_text(encoding='utf-8').splitlines()
-            return dict(enumerate(line.strip() for line in lines if line.strip()))
         for file in (folder / SIMULATION, folder.parent / SIMULATION):
             if file.is_file():
                 names = json.loads(file.read_text(encoding='utf-8'))['class_names']

@@ -184,6 +184,11 @@ class _PeakMemory(TorchDispatchMode):
         self.peak: int = 0
         self._live: dict[StorageWeakRef, int] = {}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keep PyTorch from importing its compiler, which takes seconds, to exempt this class."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation and add up the memory that lives after it."""
         result = func(*args, **(kwargs or {}))

@@ -135,6 +135,16 @@ class SimulatedRig:
         layers = truth.visible_layers(instant, self._rgb_lens, instant.pose)
         return truth.boxes(instant, layers, self._rgb_lens)
 
+    def true_classes(self, t: float) -> Array:
+        """Class of what each raw RGB pixel shows at time t, for segmentation.
+
+        Returns:
+            (H, W) int64, class id as in `true_boxes`, -1 for the background.
+        """
+        instant = self.scene.at(t)
+        layers = truth.visible_layers(instant, self._rgb_lens, instant.pose)
+        return truth.class_map(instant, layers)
+
     # Time
 
     def shutter_closed(self, t: float) -> bool:

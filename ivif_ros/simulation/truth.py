@@ -178,3 +178,18 @@ def boxes(instant: Instant, layers: Layers, lens: Lens) -> TrueBoxes:
         np.array(ids, np.int64),
         dict(CLASS_NAMES),
     )
+
+
+def class_map(instant: Instant, layers: Layers) -> Array:
+    """Class of what each raw pixel of a camera shows.
+
+    Args:
+        instant: what there is.
+        layers: planes of the raw pixels of the camera.
+
+    Returns:
+        (H, W) int64, key of CLASS_NAMES, -1 where the foremost thing is of none of the classes.
+    """
+    classes = [instant.class_of.get(one.surface.object_id, -1) for one in layers.placed]
+    shown: Array = np.array([*classes, -1], np.int64)[layers.index]
+    return shown

@@ -76,7 +76,8 @@ class Learner:
     def step(self, batch: Movable, step: int) -> tuple[dict[str, Tensor], bool]:
         """Let each group of parameters step once.
 
-        A group whose loss or gradient is not finite does not step, nor do those after it.
+        A group without losses rests in this step. One whose loss or gradient is not finite does not
+        step, nor do those after it.
 
         Args:
             batch: what `Recipe.batches` yields, on any device.
@@ -111,8 +112,11 @@ class Learner:
         precision = self._precision
         with torch.autocast(device, precision) if precision is not None else nullcontext():
             losses = self.objective.losses(batch, index)
+        if not losses:
+            return True
         total = torch.stack([loss.float().reshape(()) for loss in losses.values()]).sum()
-        self._scaler.scale(total).backward()
+        # What else the losses depend on learns in a group of its own, or not at all.
+        self._scaler.scale(total).backward(inputs=group)
         found.update({name: loss.detach() for name, loss in losses.items()})
         mean = self._processes.average_gradients(group, total.detach())
         self._scaler.unscale_(optimizer)

@@ -51,6 +51,7 @@ class Objective(nn.Module):
 
         Returns:
             Name -> weighted scalar; the sum is minimised. Names are unique over all groups.
+            Nothing where the group rests in this step.
         """
         raise NotImplementedError
 

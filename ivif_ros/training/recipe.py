@@ -120,8 +120,12 @@ class Recipe:
         """
         raise NotImplementedError
 
-    def validation(self, root: Path) -> Validation:
+    def validation(self, root: Path, objective: Objective) -> Validation:
         """Read what the network is validated on.
+
+        Args:
+            root: folder of the training data.
+            objective: what is trained, for a validation that asks more of it than the network.
 
         Raises:
             SourceError: no validation data.

@@ -13,9 +13,10 @@ from torch import nn
 
 from ivif_ros.fusion import weights
 from ivif_ros.fusion.networks import build
-from ivif_ros.training.batch import Batch
+from ivif_ros.training.batch import Movable
 from ivif_ros.training.data.config import DataConfig
 from ivif_ros.training.data.loader import make_loader
+from ivif_ros.training.objective import Objective
 from ivif_ros.training.recipe import Recipe
 from ivif_ros.training.validate import Validation
 from ivif_ros.training.validate_fusion import FusionValidation
@@ -56,12 +57,12 @@ class FusionRecipe(Recipe):
         return build(self.network, **self.config)
 
     def batches(self, root: Path, seed: int, start_step: int, rank: int, world: int,
-                workers: int) -> Iterator[Batch]:
+                workers: int) -> Iterator[Movable]:
         """Yield crops of pairs; see `Recipe.batches`."""
         return make_loader(self.data, root, 'train', self.batch_size // world, self.crop, seed,
                            start_step, rank, world, workers)
 
-    def validation(self, root: Path) -> Validation:
+    def validation(self, root: Path, objective: Objective) -> Validation:
         """Read pairs of the validation split; see `Recipe.validation`."""
         return FusionValidation(root, self.data.datasets, self.validation_pairs)
 

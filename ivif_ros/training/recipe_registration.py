@@ -16,6 +16,7 @@ from ivif_ros.registration import weights
 from ivif_ros.registration.network import RegistrationNetwork
 from ivif_ros.training.data.config import DataConfig
 from ivif_ros.training.data.misaligned import MisalignedBatch, make_misaligned_loader
+from ivif_ros.training.objective import Objective
 from ivif_ros.training.recipe import Recipe
 from ivif_ros.training.validate import Validation
 from ivif_ros.training.validate_registration import RegistrationValidation
@@ -55,7 +56,7 @@ class RegistrationRecipe(Recipe):
             self.data, root, 'train', self.batch_size // world, seed, start_step, rank, world,
             workers)
 
-    def validation(self, root: Path) -> Validation:
+    def validation(self, root: Path, objective: Objective) -> Validation:
         """Deform pairs of the validation split; see `Recipe.validation`."""
         return RegistrationValidation(root, self.data.datasets, self.validation_pairs)
 

@@ -149,7 +149,7 @@ class _Run:
     def _open_outputs(self) -> None:
         """Read the validation data and open the logs, in the first process."""
         recipe, step = self._recipe, self._done.step
-        self._validation = recipe.validation(self._options.data)
+        self._validation = recipe.validation(self._options.data, self._learner.objective)
         self._folder.make()
         self._folder.describe({
             'method': recipe.name, 'command': self._options.command, 'seed': self._options.seed,

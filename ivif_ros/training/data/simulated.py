@@ -17,9 +17,10 @@ from ivif_ros.training.data.splits import SPLITS, Split
 from ivif_ros.types import Size
 
 INSTANTS = 4
-"""Pictures of each street, 2.5 s apart."""
+"""Pictures of each street."""
 _SIZE: Size = (640, 480)
-_APART_S = 2.5
+APART_S = 2.5
+"""Seconds between two pictures of a street."""
 _FRAME_S = 1 / 30
 _SEEDS_PER_SPLIT = 100_000
 
@@ -46,7 +47,7 @@ class Streets:
             count: number of streets.
             split: each split has streets of its own.
         """
-        first = SPLITS.index(split) * _SEEDS_PER_SPLIT
+        first = first_seed(split)
         self._scenes = [scene for seed in range(first, first + count)
                         for scene in render_street(seed)]
 
@@ -59,19 +60,29 @@ class Streets:
         return self._scenes[index][:count]
 
 
+def street_rig(seed: int) -> SimulatedRig:
+    """Make a rig whose cameras are in one place: day, dusk and night in turn."""
+    return SimulatedRig(RigConfig(
+        seed=seed, lighting=LIGHTINGS[seed % len(LIGHTINGS)], rgb_size=_SIZE, thermal_size=_SIZE,
+        rgb_fov_deg=60.0, thermal_fov_deg=60.0, rgb_distortion=(), thermal_distortion=(),
+        baseline_m=0.0, thermal_rotation_deg=(0.0, 0.0, 0.0)))
+
+
+def first_seed(split: Split) -> int:
+    """Seed of the first street of a split; each split has streets of its own."""
+    return SPLITS.index(split) * _SEEDS_PER_SPLIT
+
+
 @cache
 def render_street(seed: int) -> tuple[tuple[Pair, Pair], ...]:
     """Render a street, each scene at two moments that are one to three frames apart.
 
     The grey levels of the thermal image are those of the first moment and the second alike.
     """
-    rig = SimulatedRig(RigConfig(
-        seed=seed, lighting=LIGHTINGS[seed % len(LIGHTINGS)], rgb_size=_SIZE, thermal_size=_SIZE,
-        rgb_fov_deg=60.0, thermal_fov_deg=60.0, rgb_distortion=(), thermal_distortion=(),
-        baseline_m=0.0, thermal_rotation_deg=(0.0, 0.0, 0.0)))
+    rig = street_rig(seed)
     scenes = []
     for instant in range(INSTANTS):
-        times = [1 + instant * _APART_S]
+        times = [1 + instant * APART_S]
         times.append(times[0] + (1 + (seed + instant) % 3) * _FRAME_S)
         thermal = np.vsplit(to_luma(np.vstack([rig.render_thermal(t) for t in times])), 2)
         visible = [to_luma(rig.render_rgb(t)) for t in times]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 RECIPES: dict[str, str] = {
     name: f'ivif_ros.training.recipes.{name}' for name in (
         'learned_pyramid', 'densefuse', 'pmgi', 'fusiongan', 'ufgan', 'mff_gan', 'piafusion',
-        'mini', 'restormer')}
+        'mini', 'restormer', 'tdfusion')}
 """Name -> module."""
 
 
