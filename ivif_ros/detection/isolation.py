@@ -44,6 +44,11 @@ def go_offline() -> None:
     # Covers a process that had imported ultralytics before. The setter of SETTINGS itself would
     # write the value into the user's settings file.
     dict.__setitem__(SETTINGS, 'sync', False)
+    if os.environ[SAFE_LOAD].lower() in ('true', '1'):
+        for name in ('ultralytics.utils', 'ultralytics.nn.tasks'):
+            module = sys.modules.get(name)
+            if hasattr(module, 'SAFE_LOAD'):
+                setattr(module, 'SAFE_LOAD', True)  # noqa: B010 (a type checker knows none)
 
 
 @contextmanager

@@ -281,3 +281,25 @@ def test_exports_take_the_size_they_were_made_for(shared_weights):
     assert detector.image_size == [640, 640]
     detector.warm_up((320, 240))
     detector.close()
+
+
+@needs_ultralytics
+def test_code_in_weights_is_refused_where_ultralytics_was_imported_before(tmp_path):
+    (tmp_path / 'bad.pt').write_bytes(b'no weights')
+    script = f"""
+import ultralytics.nn.tasks
+from ultralytics import utils
+from ivif_ros.detection import load_detector
+from ivif_ros.errors import WeightsError
+from ivif_ros.parameters import DetectionParameters
+if hasattr(utils, 'SAFE_LOAD'):
+    assert not ultralytics.nn.tasks.SAFE_LOAD
+    try:
+        load_detector(DetectionParameters(weights={str(tmp_path / 'bad.pt')!r}), 'cpu')
+    except WeightsError:
+        pass
+    assert ultralytics.nn.tasks.SAFE_LOAD
+"""
+    environment = {key: value for key, value in os.environ.items()
+                   if key != 'ULTRALYTICS_SAFE_LOAD'}
+    subprocess.run([sys.executable, '-c', script], check=True, env=environment)
