@@ -254,7 +254,9 @@ def _run(evaluation: Evaluation, missing: Sequence[tuple[Part, str]],
     jobs = _share_out(evaluation, missing, at_once)
     at_once = min(at_once, max(1, len(jobs)))
     cores = os.cpu_count() or 1
-    jobs = [replace(job, threads=max(0, cores // at_once - 1)) for job in jobs]
+    # The pipeline waits for figures longer than they for it: it needs no core of its own.
+    threads = cores // at_once if cores > at_once else 0
+    jobs = [replace(job, threads=threads) for job in jobs]
     done_before = evaluation.work_s - sum(job.work_s for job in jobs)
     with _watched(jobs, done_before, progress):
         joblib.Parallel(n_jobs=None if evaluation.jobs is None else at_once)(
