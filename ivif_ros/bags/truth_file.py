@@ -23,7 +23,6 @@ A calibration file with a `deformation` is a truth file as well: a rig that was 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,10 +33,11 @@ from ivif_ros.errors import CalibrationError, SourceError
 from ivif_ros.frame_source import FrameSource
 from ivif_ros.registration import dense_map, load_calibration
 from ivif_ros.training.data.deformations import BackwardMap
-from ivif_ros.types import Array, Deformation, Frame, Sensor
+from ivif_ros.types import Array, Deformation
 
 if TYPE_CHECKING:
-    from ivif_ros.sources.simulated import SimulatedSource
+    from ivif_ros.sources.shaping import WrappedSource
+from ivif_ros.sources.simulated import SimulatedSource
 
 FORMAT = 'ivif_ros truth 1'
 
@@ -158,7 +158,7 @@ def _size(value: Any) -> tuple[int, int]:
     return int(width), int(height)
 
 
-class KnownSource(FrameSource):
+class KnownSource(WrappedSource):
     """Another source, with the truth about it.
 
     Args:
@@ -168,28 +168,10 @@ class KnownSource(FrameSource):
 
     def __init__(self, source: FrameSource, truth: Truth) -> None:
         """Keep both."""
-        super().__init__()
+        super().__init__(source)
         self.truth = truth
-        self.problems = source.problems
-        self._source = source
         self._rig: SimulatedSource | None = None
         self._constant: Array | None = None
-
-    def frames(self) -> Iterator[tuple[Sensor, Frame]]:
-        """Yield the frames of the source."""
-        return self._source.frames()
-
-    def describe(self) -> str:
-        """Describe the source."""
-        return self._source.describe()
-
-    def duration_ns(self) -> int | None:
-        """Ask the source."""
-        return self._source.duration_ns()
-
-    def close(self) -> None:
-        """Close the source."""
-        self._source.close()
 
     def true_map(self, rgb_stamp_ns: int) -> Array | None:
         """Where each RGB pixel lies in the recorded thermal image.

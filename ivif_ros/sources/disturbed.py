@@ -19,6 +19,7 @@ from ivif_ros.counters import Counters
 from ivif_ros.errors import ParameterError, SourceError
 from ivif_ros.frame_source import FrameSource
 from ivif_ros.parameters import ThermalParameters
+from ivif_ros.sources.shaping import WrappedSource
 from ivif_ros.thermal import ThermalNormaliser
 from ivif_ros.training.data.deformations import NEAR, BackwardMap
 from ivif_ros.types import Array, Frame, Sensor, Size
@@ -112,7 +113,7 @@ class Disturbance:
         return self.drop_rgb if sensor == 'rgb' else self.drop_thermal
 
 
-class DisturbedSource(FrameSource):
+class DisturbedSource(WrappedSource):
     """Another source with faults.
 
     It does not know the true map; what an import writes beside the recording does. Frames that are
@@ -132,11 +133,9 @@ class DisturbedSource(FrameSource):
 
     def __init__(self, source: FrameSource, disturbance: Disturbance) -> None:
         """Keep both."""
-        super().__init__()
-        self.problems = source.problems
+        super().__init__(source)
         self.left_out = Counters()
         self.misalignment: BackwardMap | None = None
-        self._source = source
         self.disturbance = disturbance
         self._planes: tuple[Array, Array] | None = None
         self._normaliser = ThermalNormaliser(ThermalParameters())
@@ -171,13 +170,8 @@ class DisturbedSource(FrameSource):
         """Describe the source; what is done to it is in the Disturbance."""
         return self._source.describe()
 
-    def duration_ns(self) -> int | None:
-        """Ask the source."""
-        return self._source.duration_ns()
-
-    def close(self) -> None:
-        """Close the source."""
-        self._source.close()
+    def true_map(self, rgb_stamp_ns: int) -> None:
+        """Know nothing: the map of the source is that of other images."""
 
     def _check_stamps(self, first_ns: int) -> None:
         earliest_ms = min(self.disturbance.skew_ms, 0) - _JITTER_LIMIT * self.disturbance.jitter_ms

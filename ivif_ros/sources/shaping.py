@@ -1,6 +1,6 @@
 # Copyright 2026 ivif_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Sources that shorten or repeat another source."""
+"""Sources that rest on another source; some shorten or repeat it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,41 @@ from ivif_ros.frame_source import GAP_NS, FrameSource
 from ivif_ros.types import Array, Frame, Sensor
 
 
-class LimitedSource(FrameSource):
+class WrappedSource(FrameSource):
+    """Another source as it is; what is to be different is overridden.
+
+    Args:
+        source: the frames; it is closed with this one.
+    """
+
+    def __init__(self, source: FrameSource) -> None:
+        """Keep the source."""
+        super().__init__()
+        self.problems = source.problems
+        self._source = source
+
+    def frames(self) -> Iterator[tuple[Sensor, Frame]]:
+        """Yield the frames of the source."""
+        return self._source.frames()
+
+    def describe(self) -> str:
+        """Describe the source."""
+        return self._source.describe()
+
+    def duration_ns(self) -> int | None:
+        """Ask the source."""
+        return self._source.duration_ns()
+
+    def true_map(self, rgb_stamp_ns: int) -> Array | None:
+        """Ask the source."""
+        return self._source.true_map(rgb_stamp_ns)
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
+
+
+class LimitedSource(WrappedSource):
     """The first seconds of another source.
 
     Args:
@@ -25,11 +59,9 @@ class LimitedSource(FrameSource):
 
     def __init__(self, source: FrameSource, seconds: float) -> None:
         """Keep the source and the limit."""
-        super().__init__()
+        super().__init__(source)
         if not seconds > 0:
             raise SourceError(f'seconds is {seconds:g}, expected a positive number')
-        self.problems = source.problems
-        self._source = source
         self._limit_ns = round(seconds * 1e9)
 
     def frames(self) -> Iterator[tuple[Sensor, Frame]]:
@@ -50,14 +82,6 @@ class LimitedSource(FrameSource):
         """Return the shorter of the limit and the source."""
         duration = self._source.duration_ns()
         return self._limit_ns if duration is None else min(duration, self._limit_ns)
-
-    def true_map(self, rgb_stamp_ns: int) -> Array | None:
-        """Ask the source."""
-        return self._source.true_map(rgb_stamp_ns)
-
-    def close(self) -> None:
-        """Close the source."""
-        self._source.close()
 
 
 class LoopedSource(FrameSource):

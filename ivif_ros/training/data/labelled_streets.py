@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
 import numpy as np
 
 from ivif_ros.simulation import SimulatedRig
@@ -15,13 +18,15 @@ from ivif_ros.training.data.simulated import APART_S, INSTANTS, first_seed, stre
 from ivif_ros.training.data.splits import Split
 from ivif_ros.types import Array
 
+Pair = TypeVar('Pair', bound=LabelledPair)
+
 LEAST_VISIBLE = 0.3
 """Objects of which a smaller share can be seen are not labelled."""
 LEAST_SIDE_PX = 6.0
 """Nor are those whose box is lower or narrower."""
 
 
-class LabelledStreets:
+class Streets(Generic[Pair]):
     """Simulated streets by day, at dusk and at night, in turn; rendered when the source is made.
 
     Attributes:
@@ -30,15 +35,18 @@ class LabelledStreets:
 
     name = SIMULATED
 
-    def __init__(self, count: int, split: Split) -> None:
+    def __init__(self, count: int, split: Split,
+                 render: Callable[[SimulatedRig, float], Pair]) -> None:
         """Render the streets, INSTANTS pairs of each.
 
         Args:
             count: number of streets; each takes some seconds.
             split: each split has streets of its own.
+            render: makes a pair of a rig and the seconds since the start, such as
+                `labelled_instant`.
         """
         first = first_seed(split)
-        self._pairs = [labelled_instant(rig, 1 + instant * APART_S)
+        self._pairs = [render(rig, 1 + instant * APART_S)
                        for rig in map(street_rig, range(first, first + count))
                        for instant in range(INSTANTS)]
 
@@ -46,7 +54,7 @@ class LabelledStreets:
         """Return the number of pairs."""
         return len(self._pairs)
 
-    def __getitem__(self, index: int) -> LabelledPair:
+    def __getitem__(self, index: int) -> Pair:
         """Return pair `index`."""
         return self._pairs[index]
 
