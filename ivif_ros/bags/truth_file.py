@@ -32,12 +32,12 @@ import numpy as np
 from ivif_ros.errors import CalibrationError, SourceError
 from ivif_ros.frame_source import FrameSource
 from ivif_ros.registration import dense_map, load_calibration
+from ivif_ros.sources.shaping import WrappedSource
 from ivif_ros.training.data.deformations import BackwardMap
 from ivif_ros.types import Array, Deformation
 
 if TYPE_CHECKING:
-    from ivif_ros.sources.shaping import WrappedSource
-from ivif_ros.sources.simulated import SimulatedSource
+    from ivif_ros.sources.simulated import SimulatedSource
 
 FORMAT = 'ivif_ros truth 1'
 
