@@ -26,7 +26,7 @@ from rich.table import Table
 from ivif_ros.errors import IvifError
 from ivif_ros.metrics.segmentation import SegmentationEvaluator
 from ivif_ros.training.data.labelled import CLASSES
-from ivif_ros.training.data.labelled_streets import Streets
+from ivif_ros.training.data.labelled_streets import LabelledStreets
 from ivif_ros.training.data.segmented import SegmentedPair, segmented_instant
 from ivif_ros.training.labelled_batch import BACKGROUND, Targets
 from ivif_ros.training.tasks.segmentation import Segmenter
@@ -45,7 +45,7 @@ def tensor(image: Array | None, size: tuple[int, int]) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(image[..., ::-1])).permute(2, 0, 1).float() / 255
 
 
-def batches(streets: Streets[SegmentedPair], inputs: Inputs,
+def batches(streets: LabelledStreets[SegmentedPair], inputs: Inputs,
             name: str) -> Iterator[tuple[torch.Tensor, Targets]]:
     """Crops of one input; half of them as rendered, the others degraded, the same for each input.
 
@@ -74,7 +74,8 @@ def batches(streets: Streets[SegmentedPair], inputs: Inputs,
                                            torch.zeros(0, dtype=torch.int64), torch.stack(maps))
 
 
-def trained(streets: Streets[SegmentedPair], inputs: Inputs, name: str, steps: int) -> Segmenter:
+def trained(streets: LabelledStreets[SegmentedPair], inputs: Inputs, name: str,
+            steps: int) -> Segmenter:
     """Train a network on one input."""
     torch.manual_seed(0)
     network = Segmenter().train()
@@ -89,7 +90,7 @@ def trained(streets: Streets[SegmentedPair], inputs: Inputs, name: str, steps: i
 
 
 @torch.no_grad()
-def measured(network: Segmenter, streets: Streets[SegmentedPair], inputs: Inputs, name: str,
+def measured(network: Segmenter, streets: LabelledStreets[SegmentedPair], inputs: Inputs, name: str,
              condition: str) -> dict[str, Any]:
     """Figures of one network under one condition."""
     evaluator = SegmentationEvaluator(LABELS)
@@ -119,8 +120,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.width = max(console.width, 150)
     try:
         inputs = Inputs(named(args.fusion))
-        seen = Streets(args.streets, 'train', segmented_instant)
-        unseen = Streets(-(-args.streets // 2), 'test', segmented_instant)
+        seen = LabelledStreets(args.streets, 'train', segmented_instant)
+        unseen = LabelledStreets(-(-args.streets // 2), 'test', segmented_instant)
     except IvifError as error:
         print(error, file=sys.stderr)
         return 1

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import cv2
 import numpy as np
 import torch
@@ -76,6 +78,11 @@ class WorkingPair:
         return _resampled(self._thermal if cell == 1 else self._halved,
                           state.lattice(width, height, cell))
 
+    @cached_property
+    def coarse_edges(self) -> Tensor:
+        """Directions of edges of the RGB image in cells of 4x4 working pixels."""
+        return _edges(functional.avg_pool2d(self.rgb, 2))
+
     def edges(self, state: DenseMap) -> Tensor:
         """Directions of edges of the thermal image in cells of 2x2 working pixels."""
         return _edges(self.sampled(state))
@@ -112,7 +119,7 @@ class EdgeVotes:
             self._rgb = _edges(pair.rgb) if rgb_edges is None else rgb_edges
             self._thermal = pair.edges(state)
         else:
-            self._rgb = _edges(functional.avg_pool2d(pair.rgb, 2))
+            self._rgb = pair.coarse_edges
             self._thermal = _edges(pair.sampled(state, 2))
 
     @property

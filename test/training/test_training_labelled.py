@@ -24,7 +24,7 @@ from ivif_ros.training.data.detection import (
     unseen_frames,
 )
 from ivif_ros.training.data.labelled import LabelledPair, LabelledPairs, labelled_datasets
-from ivif_ros.training.data.labelled_streets import Streets, labelled_instant, outer_edges
+from ivif_ros.training.data.labelled_streets import LabelledStreets, labelled_instant, outer_edges
 from ivif_ros.training.data.splits import split_of
 
 NO_SIMULATION = {'simulated': 0.0}
@@ -139,7 +139,7 @@ def test_boxes_of_the_simulator_move_by_half_a_pixel():
 
 
 def test_simulated_streets_have_labels_that_fit_the_images():
-    streets = Streets(1, 'test', labelled_instant)
+    streets = LabelledStreets(1, 'test', labelled_instant)
     assert len(streets) == 4
     seen = 0
     for index in range(4):

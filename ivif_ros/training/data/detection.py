@@ -24,7 +24,7 @@ from ivif_ros.training.data.config import SIMULATED, DataConfig
 from ivif_ros.training.data.cutouts import Cutouts, frame_number
 from ivif_ros.training.data.degrade import Degrader
 from ivif_ros.training.data.labelled import LabelledPair, LabelledSource, labelled_datasets
-from ivif_ros.training.data.labelled_streets import Streets, labelled_instant
+from ivif_ros.training.data.labelled_streets import LabelledStreets, labelled_instant
 from ivif_ros.training.data.loader import check_order, in_order
 from ivif_ros.training.data.pairs import find_datasets, list_pairs
 from ivif_ros.training.data.splits import Split, known_datasets, split_of
@@ -151,7 +151,7 @@ def make_detection_loader(data: DetectionData, root: Path, split: Split, batch_s
         root, split, data.datasets, Path(data.labels) if data.labels else None, data.cache_mb,
         hide_doubt=True)]
     if data.simulated:
-        sources.append(Streets(data.simulated_scenes, split, labelled_instant))
+        sources.append(LabelledStreets(data.simulated_scenes, split, labelled_instant))
     cutouts = Cutouts(Path(data.cutouts), unseen_frames(root)) if data.cutouts else None
     if workers:
         for source in sources:    # forked processes share what is decoded before

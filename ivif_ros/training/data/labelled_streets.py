@@ -18,7 +18,7 @@ from ivif_ros.training.data.simulated import APART_S, INSTANTS, first_seed, stre
 from ivif_ros.training.data.splits import Split
 from ivif_ros.types import Array
 
-Pair = TypeVar('Pair', bound=LabelledPair)
+P = TypeVar('P', bound=LabelledPair)
 
 LEAST_VISIBLE = 0.3
 """Objects of which a smaller share can be seen are not labelled."""
@@ -26,7 +26,7 @@ LEAST_SIDE_PX = 6.0
 """Nor are those whose box is lower or narrower."""
 
 
-class Streets(Generic[Pair]):
+class LabelledStreets(Generic[P]):
     """Simulated streets by day, at dusk and at night, in turn; rendered when the source is made.
 
     Attributes:
@@ -36,7 +36,7 @@ class Streets(Generic[Pair]):
     name = SIMULATED
 
     def __init__(self, count: int, split: Split,
-                 render: Callable[[SimulatedRig, float], Pair]) -> None:
+                 render: Callable[[SimulatedRig, float], P]) -> None:
         """Render the streets, INSTANTS pairs of each.
 
         Args:
@@ -54,7 +54,7 @@ class Streets(Generic[Pair]):
         """Return the number of pairs."""
         return len(self._pairs)
 
-    def __getitem__(self, index: int) -> Pair:
+    def __getitem__(self, index: int) -> P:
         """Return pair `index`."""
         return self._pairs[index]
 

@@ -20,7 +20,7 @@ from ivif_ros.errors import ParameterError, SourceError
 from ivif_ros.training.data.config import SIMULATED, DataConfig
 from ivif_ros.training.data.labelled import LabelledPair, LabelledSource, labelled_datasets
 from ivif_ros.training.data.labelled_crops import CropMaker, collate
-from ivif_ros.training.data.labelled_streets import Streets
+from ivif_ros.training.data.labelled_streets import LabelledStreets
 from ivif_ros.training.data.loader import check_order, in_order
 from ivif_ros.training.data.segmented import segmented_instant
 from ivif_ros.training.data.splits import Split
@@ -86,7 +86,7 @@ def labelled_sources(config: DataConfig, root: Path | str, split: Split,
         sources += labelled_datasets(root, split, config.datasets, more_labels, config.cache_mb)
     if config.simulated > 0:
         count = config.simulated_scenes if split == 'train' else -(-config.simulated_scenes // 4)
-        sources.append(Streets(count, split, segmented_instant))
+        sources.append(LabelledStreets(count, split, segmented_instant))
     return sources
 
 
