@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from ivif_ros.counters import Counters
-from ivif_ros.detection import DetectionPeriod, Detector, load_detector
+from ivif_ros.detection import DetectionPeriod, StreamDetector, load_detector, load_tracker
 from ivif_ros.errors import ImageError
 from ivif_ros.health import CameraHealth, HealthState
 from ivif_ros.parameters import Parameters
@@ -125,7 +125,7 @@ class Pipeline:
             params.registration, self._stored, estimator=self._estimator,
             executor=self._background, counters=self.counters)
         self._warper: Warper = Warper(self._engine.device)
-        self._detector: Detector | None = None
+        self._detector: StreamDetector | None = None
         self._rgb_size: Size | None = None
         self._fused_ns: int | None = None
         self._detection_period = DetectionPeriod()
@@ -142,7 +142,7 @@ class Pipeline:
         return self._tracker.reason if self._still_problem is None else self._still_problem
 
     @property
-    def detector(self) -> Detector | None:
+    def detector(self) -> StreamDetector | None:
         """The detector, once `load_detector` has found weights."""
         return self._detector
 
@@ -151,7 +151,7 @@ class Pipeline:
         """Name of the device that fuses, such as `cpu` or `cuda:0`."""
         return str(self._engine.device)
 
-    def load_detector(self) -> Detector | None:
+    def load_detector(self) -> StreamDetector | None:
         """Load the detector that the parameters name, for `process(detect=True)`.
 
         A recording is detected in here, pair by pair; the live node has a thread of its own for
@@ -162,10 +162,13 @@ class Pipeline:
 
         Raises:
             WeightsError: missing or unusable weights.
-            MissingDependencyError: ultralytics is not installed.
+            MissingDependencyError: ultralytics, or what the tracker needs, is not installed.
             ParameterError: a class name that the model does not know.
         """
-        self._detector = load_detector(self._params.detection, self.device)
+        params = self._params.detection
+        detector = load_detector(params, self.device)
+        if detector is not None:
+            self._detector = StreamDetector(detector, load_tracker(params), params)
         return self._detector
 
     def warm_up(self, rgb_size: Size) -> None:
@@ -223,6 +226,8 @@ class Pipeline:
         self._health.reset()
         self._fused_ns = None
         self._detection_period.reset()
+        if self._detector is not None:
+            self._detector.reset()
 
     def close(self) -> None:
         """Stop background work and free device memory."""
@@ -458,7 +463,7 @@ class Pipeline:
                 result.pair.stamp_ns, self._params.detection.period_ms):
             return result
         with _timed(result.latency_ms, 'detection'):
-            detections = self._detector.detect(result.fused)
+            detections = self._detector.detect(result.fused, result.pair.stamp_ns)
         return replace(result, detections=detections)
 
 

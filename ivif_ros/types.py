@@ -328,12 +328,15 @@ class Detections:
         scores: (n,) float32 in 0..1.
         class_ids: (n,) int64, index into names.
         names: class names by id.
+        track_ids: (n,) int64, the same for the same object in image after image, -1 where the
+            object has no track yet; None where nothing is tracked.
     """
 
     boxes: Array
     scores: Array
     class_ids: Array
     names: dict[int, str]
+    track_ids: Array | None = None
 
     def __post_init__(self) -> None:
         """Check that the lengths agree."""
@@ -347,10 +350,21 @@ class Detections:
         object.__setattr__(self, 'boxes', boxes)
         object.__setattr__(self, 'scores', scores)
         object.__setattr__(self, 'class_ids', class_ids)
+        if self.track_ids is not None:
+            track_ids = np.asarray(self.track_ids, np.int64).reshape(-1)
+            if len(track_ids) != len(boxes):
+                raise ValueError(f'{len(boxes)} boxes and {len(track_ids)} track ids, expected the '
+                                 'same number')
+            object.__setattr__(self, 'track_ids', track_ids)
 
     def __len__(self) -> int:
         """Count the objects."""
         return len(self.scores)
+
+    def where(self, keep: Array) -> Detections:
+        """The objects for which an (n,) bool array is True."""
+        return Detections(self.boxes[keep], self.scores[keep], self.class_ids[keep], self.names,
+                          None if self.track_ids is None else self.track_ids[keep])
 
 
 class Outcome(Protocol):

@@ -17,3 +17,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f'real image pairs are not there ({folder}); set IVIF_DATA to use them')
     return folder
+
+
+@pytest.fixture(scope='session')
+def shared_weights() -> Path:
+    """Folder of COCO models; tests that need it skip where it is missing."""
+    folder = Path(os.environ.get('IVIF_WEIGHTS', REPOSITORY.parent / 'shared' / 'weights'))
+    if not folder.is_dir():
+        pytest.skip(f'COCO models are not there ({folder}); set IVIF_WEIGHTS to use them')
+    return folder

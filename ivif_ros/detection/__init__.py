@@ -6,5 +6,8 @@ from ivif_ros.detection.base import Detector, load_detector
 from ivif_ros.detection.mapping import to_thermal
 from ivif_ros.detection.overlay import draw
 from ivif_ros.detection.period import DetectionPeriod
+from ivif_ros.detection.stream import StreamDetector
+from ivif_ros.detection.tracking import ObjectTracker, load_tracker
 
-__all__ = ['DetectionPeriod', 'Detector', 'draw', 'load_detector', 'to_thermal']
+__all__ = ['DetectionPeriod', 'Detector', 'ObjectTracker', 'StreamDetector', 'draw',
+           'load_detector', 'load_tracker', 'to_thermal']

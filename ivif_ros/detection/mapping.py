@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ivif_ros.registration.maps import NOWHERE, points_to_thermal
@@ -24,7 +26,7 @@ def to_thermal(detections: Detections, deformation: Deformation) -> Detections:
         deformation: backward map RGB pixel -> thermal pixel.
 
     Returns:
-        Boxes in thermal pixels with their scores and classes, in the given order.
+        Boxes in thermal pixels with their scores, classes and track ids, in the given order.
     """
     if not len(detections):
         return detections
@@ -39,8 +41,7 @@ def to_thermal(detections: Detections, deformation: Deformation) -> Detections:
     boxes = np.concatenate([np.clip(low, 0, limit), np.clip(high, 0, limit)], 1)
     sides = boxes[:, 2:] - boxes[:, :2]
     keep = (sides >= MIN_SIDE_PX).all(1)
-    return Detections(boxes[keep], detections.scores[keep], detections.class_ids[keep],
-                      detections.names)
+    return replace(detections, boxes=boxes).where(keep)
 
 
 def _border_points(boxes: Array) -> Array:

@@ -17,7 +17,7 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw(bgr: Array, detections: Detections) -> Array:
-    """Draw boxes with class names and scores.
+    """Draw boxes with class names, track ids (where there are any) and scores.
 
     Args:
         bgr: (H, W, 3) uint8.
@@ -45,11 +45,13 @@ def _colour(detections: Detections, index: int) -> tuple[int, int, int]:
 
 
 def _label(picture: Array, detections: Detections, index: int, line: int) -> None:
-    """Write name and score above the box, inside the picture."""
+    """Write name, track id and score above the box, inside the picture."""
     height, width = picture.shape[:2]
     class_id = int(detections.class_ids[index])
     name = detections.names.get(class_id, str(class_id))
-    text = f'{name} {100 * detections.scores[index]:.0f}%'
+    track = -1 if detections.track_ids is None else int(detections.track_ids[index])
+    number = f' #{track}' if track >= 0 else ''
+    text = f'{name}{number} {100 * detections.scores[index]:.0f}%'
     scale = max(0.36, min(height, width) / 1200)
     stroke = max(1, line // 2)
     (text_width, text_height), below = cv2.getTextSize(text, FONT, scale, stroke)

@@ -100,9 +100,7 @@ def objects_record(index: int, found: Found, truth: TrueObjects) -> ObjectsRecor
 
 def confident(detections: Detections, least: float) -> Detections:
     """The detections of at least a score."""
-    keep = detections.scores >= least
-    return Detections(detections.boxes[keep], detections.scores[keep], detections.class_ids[keep],
-                      detections.names)
+    return detections.where(detections.scores >= least)
 
 
 def detection_figures(records: Iterable[ObjectsRecord], names: Mapping[int, str],

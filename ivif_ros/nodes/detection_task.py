@@ -8,7 +8,15 @@ from dataclasses import dataclass
 
 from sensor_msgs.msg import Image
 
-from ivif_ros.detection import DetectionPeriod, Detector, draw, load_detector, to_thermal
+from ivif_ros.detection import (
+    DetectionPeriod,
+    ObjectTracker,
+    StreamDetector,
+    draw,
+    load_detector,
+    load_tracker,
+    to_thermal,
+)
 from ivif_ros.errors import MissingDependencyError, WeightsError
 from ivif_ros.nodes.base import BaseNode
 from ivif_ros.nodes.monitor import RateMonitor
@@ -56,8 +64,9 @@ class DetectionTask:
         self._node = node
         self._factory = RclpyFactory()
         self._params = DetectionParameters()
-        self._detector: Detector | None = None
+        self._detector: StreamDetector | None = None
         self._why_not = ''
+        self._why_no_ids = ''
         self._period = DetectionPeriod()
         self._rate = RateMonitor()
         self._worker: Worker[_Picture] | None = None
@@ -77,14 +86,16 @@ class DetectionTask:
         """
         self._params = params
         self._why_not = 'set detection.weights to a model file'
+        detector = None
         try:
-            self._detector = load_detector(params, device)
+            detector = load_detector(params, device)
         except (MissingDependencyError, WeightsError) as error:
             self._why_not = str(error)
-        if self._detector is None:
+        if detector is None:
             self._node.get_logger().warning(f'no detection: {self._why_not}')
         else:
             self._why_not = ''
+            self._detector = StreamDetector(detector, self._load_tracker(params), params)
             self._detector.warm_up(WARM_UP_SIZE)
 
     def unload(self) -> None:
@@ -148,7 +159,8 @@ class DetectionTask:
         if self._detector is None:
             configured = bool(self._params.weights)
             return Finding(Level.WARN if configured else Level.OK, f'off: {self._why_not}')
-        values = {'rate [Hz]': self._rate.rate(), 'classes': len(self._detector.names)}
+        values: dict[str, object] = {
+            'rate [Hz]': self._rate.rate(), 'classes': len(self._detector.names)}
         if not self._params.enabled:
             return Finding(Level.OK, 'switched off (detection.enabled)', values)
         if not self.wanted:
@@ -156,13 +168,26 @@ class DetectionTask:
         age = self._rate.age()
         if age is None:
             return Finding(Level.STALE, 'nothing detected in yet', values)
-        return Finding(Level.OK, 'detecting', {**values, 'age [s]': age})
+        values['age [s]'] = age
+        if self._why_no_ids:
+            return Finding(Level.WARN, f'detecting without track ids: {self._why_no_ids}', values)
+        return Finding(Level.OK, 'detecting', values)
+
+    def _load_tracker(self, params: DetectionParameters) -> ObjectTracker | None:
+        """Load the tracker; without one the node still detects and says once what is missing."""
+        self._why_no_ids = ''
+        try:
+            return load_tracker(params)
+        except MissingDependencyError as error:
+            self._why_no_ids = str(error)
+            self._node.get_logger().warning(f'no track ids: {self._why_no_ids}')
+        return None
 
     def _detect(self, picture: _Picture) -> None:
         assert self._detector is not None
-        found = self._detector.detect(picture.image)
-        self._rate.tick()
         origin = picture.origin
+        found = self._detector.detect(picture.image, origin.stamp_ns)
+        self._rate.tick()
         if heard(self._boxes):
             self._boxes.publish(detections_message(
                 self._factory, found, origin.stamp_ns, origin.frame_id))

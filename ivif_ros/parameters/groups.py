@@ -200,8 +200,8 @@ class DetectionParameters:
 
     enabled: bool = parameter(True, 'Run the detector when somebody listens.', runtime=True)
     weights: str = parameter(
-        '', 'Model file that ultralytics loads (.pt, .onnx, .engine or an OpenVINO folder); empty: '
-        'no detection.')
+        'ivif', 'Model file that ultralytics loads (.pt, .onnx, .engine or an OpenVINO folder); '
+        'ivif: the detector of the package; empty: no detection.')
     confidence: float = parameter(
         0.25, 'Smallest score of a detection.', minimum=0.0, maximum=1.0, runtime=True)
     iou: float = parameter(
@@ -212,6 +212,10 @@ class DetectionParameters:
         minimum=32, maximum=4096)
     classes: list[str] = parameter(
         [''], 'Names of the classes to keep; one empty name keeps all.', runtime=True)
+    track: str = parameter(
+        'off', 'Tracker of ultralytics that gives an object the same id in image after image; '
+        'botsort allows for the motion of the camera, which takes more time.',
+        choices=('off', 'bytetrack', 'botsort'))
     period_ms: float = parameter(
         0.0, 'Least time of the stream between two detections; 0 for every pair.', unit='ms',
         minimum=0.0, maximum=60000.0, runtime=True)

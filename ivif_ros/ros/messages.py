@@ -206,13 +206,15 @@ def detections_message(factory: MessageFactory, detections: Detections, stamp_ns
     `class_id` of a hypothesis is the *name* of the class ("person"), as most YOLO nodes for ROS
     fill it in and as RViz and people read it; LabelInfo gives the number of each name. Boxes are in
     pixels counted from the outer edge of the image, as detectors give them. The pose of the
-    hypothesis is not known.
+    hypothesis is not known. `id` is the track id as text, empty for an object without a track.
     """
     header = factory.header(stamp_ns, frame_id)
+    tracks = [-1] * len(detections) if detections.track_ids is None else (
+        detections.track_ids.tolist())
     found = []
-    for (x0, y0, x1, y1), score, number in zip(
+    for (x0, y0, x1, y1), score, number, track in zip(
             detections.boxes.tolist(), detections.scores.tolist(), detections.class_ids.tolist(),
-            strict=True):
+            tracks, strict=True):
         hypothesis = factory.make('vision_msgs/msg/ObjectHypothesis',
                                   class_id=detections.names.get(number, str(number)), score=score)
         centre = factory.make('vision_msgs/msg/Pose2D', position=factory.make(
@@ -222,7 +224,8 @@ def detections_message(factory: MessageFactory, detections: Detections, stamp_ns
             results=[factory.make('vision_msgs/msg/ObjectHypothesisWithPose',
                                   hypothesis=hypothesis)],
             bbox=factory.make('vision_msgs/msg/BoundingBox2D', center=centre, size_x=x1 - x0,
-                              size_y=y1 - y0)))
+                              size_y=y1 - y0),
+            id=str(track) if track >= 0 else ''))
     return factory.make('vision_msgs/msg/Detection2DArray', header=header, detections=found)
 
 
@@ -233,10 +236,13 @@ def detections_from_message(message: Any, names: Mapping[int, str]) -> Detection
         message: the message; rotated boxes are read as if they were upright.
         names: names by id, as LabelInfo gives them. Nodes that write the id into `class_id` are
             read as well; a name that is not listed gets the next free id.
+
+    Returns:
+        The objects; with track ids where at least one of them has a number in `id`.
     """
     known = dict(names)
     ids = {name: number for number, name in known.items()}
-    boxes, scores, numbers = [], [], []
+    boxes, scores, numbers, tracks = [], [], [], []
     for detection in message.detections:
         if not detection.results:
             continue
@@ -250,7 +256,14 @@ def detections_from_message(message: Any, names: Mapping[int, str]) -> Detection
                       centre.x + box.size_x / 2, centre.y + box.size_y / 2])
         scores.append(best.score)
         numbers.append(ids[best.class_id])
-    return Detections(np.array(boxes), np.array(scores), np.array(numbers, np.int64), known)
+        tracks.append(_track_id(detection.id))
+    return Detections(np.array(boxes), np.array(scores), np.array(numbers, np.int64), known,
+                      np.array(tracks, np.int64) if max(tracks, default=-1) >= 0 else None)
+
+
+def _track_id(text: str) -> int:
+    """Read a track id; -1 for none, and for what other nodes write that is no 64-bit number."""
+    return int(text) if text.isdecimal() and len(text) <= 18 else -1
 
 
 def label_info_message(factory: MessageFactory, names: Mapping[int, str], stamp_ns: int,

@@ -119,3 +119,18 @@ def test_detections_have_one_length():
     with pytest.raises(ValueError, match='1 boxes, 2 scores and 2 class ids'):
         Detections(found.boxes[:1], found.scores, found.class_ids, {})
     assert Detections([], [], [], {}).boxes.shape == (0, 4)
+    with pytest.raises(ValueError, match='2 boxes and 1 track ids'):
+        Detections(found.boxes, found.scores, found.class_ids, {}, [3])
+
+
+def test_some_of_the_detections():
+    found = Detections([[0, 0, 4, 4], [1, 1, 2, 2]], [0.5, 0.25], [0, 2], {0: 'a', 2: 'b'})
+    assert found.track_ids is None
+    some = found.where(found.scores < 0.5)
+    assert (some.boxes.tolist(), some.scores.tolist(), some.class_ids.tolist()) == (
+        [[1, 1, 2, 2]], [0.25], [2])
+    assert some.names is found.names
+    assert some.track_ids is None
+    tracked = Detections(found.boxes, found.scores, found.class_ids, found.names, [7, -1])
+    assert tracked.track_ids.dtype == np.int64
+    assert tracked.where(found.scores > 0.3).track_ids.tolist() == [7]

@@ -2,21 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Models for the tests of the detector."""
 
-import os
 from pathlib import Path
 
 import pytest
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope='session')
-def shared_weights() -> Path:
-    """Folder of COCO models; tests that need it skip where it is missing."""
-    folder = Path(os.environ.get('IVIF_WEIGHTS', REPOSITORY.parent / 'shared' / 'weights'))
-    if not folder.is_dir():
-        pytest.skip(f'COCO models are not there ({folder}); set IVIF_WEIGHTS to use them')
-    return folder
 
 
 @pytest.fixture(scope='session')

@@ -176,11 +176,20 @@ before = torch.get_num_threads(), cv2.getNumThreads(), numpy.get_printoptions()
 from ivif_ros.detection import load_detector
 from ivif_ros.parameters import DetectionParameters
 load_detector(DetectionParameters(weights={str(untrained)!r}), 'cpu')
+{TRACK}
 assert before == (torch.get_num_threads(), cv2.getNumThreads(), numpy.get_printoptions())
 assert 'OMP_NUM_THREADS' not in os.environ
 """
     subprocess.run([sys.executable, '-c', script], check=True, cwd=REPOSITORY)
 
+
+TRACK = """
+import importlib.util
+from ivif_ros.detection import load_tracker
+from ivif_ros.parameters import DetectionParameters
+if importlib.util.find_spec('lap') is not None:
+    load_tracker(DetectionParameters(track='botsort'))
+"""
 
 NO_NETWORK = """
 import os, socket, subprocess, sys
@@ -207,7 +216,7 @@ for weights in sys.argv[1:]:
     detector = load_detector(DetectionParameters(weights=weights), 'cpu')
     detector.detect(numpy.zeros((64, 64, 3), numpy.uint8))
     detector.close()
-"""
+""" + TRACK
 
 
 @needs_ultralytics

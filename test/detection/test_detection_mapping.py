@@ -3,6 +3,7 @@
 """Boxes on their way to the thermal image."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -49,8 +50,11 @@ def test_a_bulge_between_the_corners_counts():
 
 def test_boxes_are_cut_at_the_border_and_dropped_beyond_it():
     shift = np.array([[1, 0, -50.0], [0, 1, 0], [0, 0, 1]])
-    mapped = to_thermal(found((40, 10, 80, 30), (10, 10, 50.5, 30), (340, 20, 390, 50)),
+    three = found((40, 10, 80, 30), (10, 10, 50.5, 30), (340, 20, 390, 50))
+    mapped = to_thermal(replace(three, track_ids=[4, 8, -1]),
                         Deformation((400, 60), (320, 40), shift))
+    assert mapped.track_ids.tolist() == [4, -1]
+    assert mapped.class_ids.tolist() == [0, 0]
     np.testing.assert_allclose(mapped.boxes, [[0, 10, 30, 30], [290, 20, 320, 40]], atol=1e-3)
     np.testing.assert_allclose(mapped.scores, [0.9, 0.3])
 

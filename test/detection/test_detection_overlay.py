@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The picture of the detections."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from ivif_ros.detection import draw
+from ivif_ros.detection import draw, overlay
 from ivif_ros.detection.overlay import PALETTE
 from ivif_ros.types import Detections
 
@@ -60,6 +62,20 @@ def test_labels_stay_in_the_picture(box):
 def test_unknown_class_ids_are_written_as_numbers():
     image = np.zeros((100, 200, 3), np.uint8)
     assert draw(image, one((20, 40, 80, 90), 17)).any()
+
+
+def test_the_track_id_is_written_where_there_is_one(monkeypatch):
+    written = []
+    put = overlay.cv2.putText
+
+    def note(picture, text, *rest):
+        written.append(text)
+        return put(picture, text, *rest)
+    monkeypatch.setattr(overlay.cv2, 'putText', note)
+    image = np.zeros((100, 200, 3), np.uint8)
+    for track_ids in (None, [-1], [12]):
+        draw(image, replace(one((20, 40, 80, 90)), track_ids=track_ids))
+    assert written == ['person 87%', 'person 87%', 'person #12 87%']
 
 
 def test_lines_grow_with_the_image():

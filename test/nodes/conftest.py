@@ -132,13 +132,14 @@ def partner(ros):
 
 @pytest.fixture
 def start(ros, partner):
-    """Start a node with parameters, spun as its own process would be."""
+    """Start a node with parameters, spun as its own process would be; without a detector."""
     from rclpy.parameter import Parameter
 
     nodes = []
 
     def make(node_type, parameters=None, **options):
-        overrides = [Parameter(name, value=value) for name, value in (parameters or {}).items()]
+        values = {'detection.weights': '', **(parameters or {})}
+        overrides = [Parameter(name, value=value) for name, value in values.items()]
         node = node_type(parameter_overrides=overrides, **options)
         nodes.append((node, None))
         node.autostart()

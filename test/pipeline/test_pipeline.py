@@ -183,6 +183,7 @@ def test_errors_of_the_configuration_come_at_the_start():
         Pipeline(replace(Parameters(), {'fusion.device': 'tpu'}))
 
 
-def test_detection_without_weights_detects_nothing(pipeline, pairs):
+def test_detection_without_weights_detects_nothing(pairs):
+    pipeline = Pipeline(replace(Parameters(), {'detection.weights': ''}))
     assert pipeline.load_detector() is None
     assert pipeline.process(pairs[0], detect=True).detections is None

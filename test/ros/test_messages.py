@@ -4,6 +4,7 @@
 
 import math
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -289,6 +290,18 @@ def test_detections(world):
     nothing = Detections([], [], [], {})
     assert len(detections_from_message(
         world.send(detections_message(world.factory, nothing, STAMP, 'rgb')), {})) == 0
+
+
+def test_track_ids(world):
+    assert [item.id for item in world.send(
+        detections_message(world.factory, FOUND, STAMP, 'rgb')).detections] == ['', '']
+    tracked = replace(FOUND, track_ids=np.array([17, -1]))
+    got = world.send(detections_message(world.factory, tracked, STAMP, 'rgb'))
+    assert [item.id for item in got.detections] == ['17', '']
+    assert detections_from_message(got, {}).track_ids.tolist() == [17, -1]
+    for other in ('', 'b7a2-41', '-3', '9' * 30):
+        got.detections[0].id = other
+        assert detections_from_message(got, {}).track_ids is None
 
 
 def test_detections_of_other_nodes():
