@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,15 @@ from ivif_ros.errors import MissingDependencyError, OutputError, WeightsError
 from ivif_ros.training.checkpoint import write_atomically
 from ivif_ros.training.data.detection import PADDING
 from ivif_ros.training.data.labelled import CLASSES
+from ivif_ros.training.yolox_weights import load_yolox
 from ivif_ros.types import Array, Detections, Size
 
 STRIDE = 32
 """Sides of images that the network takes are multiples of this."""
+
+LICENCE = ('Apache-2.0 (started from YOLOX-nano, Apache-2.0); trained and exported with '
+           'ultralytics, AGPL-3.0')
+"""What an exported file says of its origin."""
 
 WIDTH = 16
 """Channels of the first layer; all others are multiples of it."""
@@ -36,42 +42,54 @@ WIDTH = 16
 def layout(width: int = WIDTH) -> dict[str, Any]:
     """Describe the network in the words of ultralytics.
 
-    Blocks and order are those of YOLO11 (strides 8, 16 and 32, features down and up again), without
-    scaling factors. The coarsest level is narrower than in YOLO11n: three classes need no more, and
-    the ONNX file stays below 8 MB.
+    That of YOLOX-nano (Ge et al. 2021): CSPDarknet, features down and up again at strides of 8, 16
+    and 32 pixels, and separate towers for class and box, all 3x3 convolutions depthwise. What the
+    words of ultralytics do not say (depthwise convolutions inside of blocks, the towers) is put in
+    by `build_network`; the boxes are distributions over distances, as in YOLOv8.
 
     Args:
         width: channels of the first layer.
     """
-    p1, p2, p3, p4, p5 = (width * factor for factor in (1, 2, 4, 8, 12))
+    p1, p2, p3, p4, p5 = (width * factor for factor in (1, 2, 4, 8, 16))
     return {
         'nc': len(CLASSES),
         'backbone': [
-            [-1, 1, 'Conv', [p1, 3, 2]],
-            [-1, 1, 'Conv', [p2, 3, 2]],
-            [-1, 1, 'C3k2', [p3, False, 0.25]],
-            [-1, 1, 'Conv', [p3, 3, 2]],
-            [-1, 1, 'C3k2', [p4, False, 0.25]],    # 4: stride 8
-            [-1, 1, 'Conv', [p4, 3, 2]],
-            [-1, 1, 'C3k2', [p4, True]],           # 6: stride 16
-            [-1, 1, 'Conv', [p5, 3, 2]],
-            [-1, 1, 'C3k2', [p5, True]],
-            [-1, 1, 'SPPF', [p5, 5]],              # 9: stride 32
+            [-1, 1, 'Focus', [p1, 3]],
+            [-1, 1, 'DWConv', [p1, 3, 2]],
+            [-1, 1, 'Conv', [p2, 1, 1]],
+            [-1, 1, 'C3', [p2]],
+            [-1, 1, 'DWConv', [p2, 3, 2]],
+            [-1, 1, 'Conv', [p3, 1, 1]],
+            [-1, 3, 'C3', [p3]],               # 6: stride 8
+            [-1, 1, 'DWConv', [p3, 3, 2]],
+            [-1, 1, 'Conv', [p4, 1, 1]],
+            [-1, 3, 'C3', [p4]],               # 9: stride 16
+            [-1, 1, 'DWConv', [p4, 3, 2]],
+            [-1, 1, 'Conv', [p5, 1, 1]],
+            [-1, 1, 'SPP', [p5, [5, 9, 13]]],
+            [-1, 1, 'C3', [p5, False]],        # 13: stride 32
         ],
         'head': [
+            [-1, 1, 'Conv', [p4, 1, 1]],       # 14
+            [-1, 1, 'nn.Upsample', [None, 2, 'nearest']],
+            [[-1, 9], 1, 'Concat', [1]],
+            [-1, 1, 'C3', [p4, False]],
+            [-1, 1, 'Conv', [p3, 1, 1]],       # 18
             [-1, 1, 'nn.Upsample', [None, 2, 'nearest']],
             [[-1, 6], 1, 'Concat', [1]],
-            [-1, 1, 'C3k2', [p4, False]],          # 12
-            [-1, 1, 'nn.Upsample', [None, 2, 'nearest']],
-            [[-1, 4], 1, 'Concat', [1]],
-            [-1, 1, 'C3k2', [p3, False]],          # 15: stride 8
-            [-1, 1, 'Conv', [p3, 3, 2]],
-            [[-1, 12], 1, 'Concat', [1]],
-            [-1, 1, 'C3k2', [p4, False]],          # 18: stride 16
-            [-1, 1, 'Conv', [p4, 3, 2]],
-            [[-1, 9], 1, 'Concat', [1]],
-            [-1, 1, 'C3k2', [p5, True]],           # 21: stride 32
-            [[15, 18, 21], 1, 'Detect', ['nc']],
+            [-1, 1, 'C3', [p3, False]],        # 21: stride 8
+            [-1, 1, 'DWConv', [p3, 3, 2]],
+            [-1, 1, 'Conv', [p3, 1, 1]],
+            [[-1, 18], 1, 'Concat', [1]],
+            [-1, 1, 'C3', [p4, False]],        # 25: stride 16
+            [-1, 1, 'DWConv', [p4, 3, 2]],
+            [-1, 1, 'Conv', [p4, 1, 1]],
+            [[-1, 14], 1, 'Concat', [1]],
+            [-1, 1, 'C3', [p5, False]],        # 29: stride 32
+            [21, 1, 'Conv', [p3, 1, 1]],
+            [25, 1, 'Conv', [p3, 1, 1]],
+            [29, 1, 'Conv', [p3, 1, 1]],
+            [[30, 31, 32], 1, 'Detect', ['nc']],
         ]}
 
 
@@ -93,10 +111,37 @@ def build_network(width: int = WIDTH) -> nn.Module:
         network: nn.Module = DetectionModel(layout(width), ch=3, nc=len(CLASSES), verbose=False)
         network.args = get_cfg()    # type: ignore[assignment]
         network.names = dict(enumerate(CLASSES))    # type: ignore[assignment]
+        _make_depthwise(network)
     for name, parameter in network.named_parameters():
         # The weights of the expected value of a distribution are 0, 1, 2, ...: nothing to learn.
         parameter.requires_grad_('.dfl.' not in name)
     return network
+
+
+def _make_depthwise(network: nn.Module) -> None:
+    """Put depthwise convolutions into the blocks, and towers of them into the head."""
+    from ultralytics.nn.modules import C3, Conv, Detect, DWConv
+    from ultralytics.utils.torch_utils import initialize_weights
+
+    def separable(channels: int, out: int) -> nn.Sequential:
+        return nn.Sequential(DWConv(channels, out, 3), Conv(out, out, 1))
+
+    def tower(channels: int, width: int, out: int) -> nn.Sequential:
+        return nn.Sequential(separable(channels, width), separable(width, width),
+                             nn.Conv2d(width, out, 1))
+
+    for block in network.modules():
+        if isinstance(block, C3):
+            for bottleneck in block.m:
+                channels = bottleneck.cv2.conv.out_channels
+                bottleneck.cv2 = separable(channels, channels)
+        elif isinstance(block, Detect):
+            sides = [one[0].conv.in_channels for one in block.cv2]
+            block.cv2 = nn.ModuleList(tower(side, side, 4 * block.reg_max) for side in sides)
+            # Twice as wide: what is an object, and which one it is.
+            block.cv3 = nn.ModuleList(tower(side, 2 * side, block.nc) for side in sides)
+            block.bias_init()
+    initialize_weights(network)
 
 
 def save_network(path: Path, network: nn.Module, training: Mapping[str, Any]) -> None:
@@ -152,9 +197,17 @@ def read_network(path: Path) -> tuple[nn.Module, dict[str, Any]]:
 def start_from(network: nn.Module, path: Path) -> None:
     """Load the weights of a file into a network, in place.
 
+    Args:
+        network: what `build_network` made.
+        path: what `save_network` wrote, or an ONNX file of YOLOX-nano.
+
     Raises:
         WeightsError: as `read_network`, or weights of another layout.
+        MissingDependencyError: as `read_network`.
     """
+    if path.suffix == '.onnx':
+        load_yolox(network, path)
+        return
     found, _ = read_network(path)
     try:
         network.load_state_dict(found.state_dict())
@@ -176,10 +229,12 @@ def export_onnx(weights: Path, path: Path, size: Size = (640, 480)) -> None:
         OutputError: the export fails, or the file cannot be written.
         MissingDependencyError: ultralytics or onnx is not installed.
     """
-    read_network(weights)
+    _, training = read_network(weights)
     if importlib.util.find_spec('onnx') is None:
         raise MissingDependencyError('export needs the Python package onnx, which is not '
                                      'installed: pip install onnx')
+    import onnx
+
     with process_settings_kept():
         from ultralytics import YOLO
 
@@ -190,10 +245,16 @@ def export_onnx(weights: Path, path: Path, size: Size = (640, 480)) -> None:
         except Exception as error:  # neither has an own type for "cannot export this"
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise OutputError(f"'{weights}' cannot be exported: {reason}") from error
-    content = made.read_bytes()
-    if made.resolve() != path.resolve():
-        made.unlink()
-        write_atomically(path, lambda part: part.write_bytes(content))
+    model = onnx.load(str(made))
+    made.unlink()
+    # ultralytics writes its own name and licence into what it exports, and the time.
+    own = {'description': 'detector of ivif_ros', 'author': 'ivif_ros contributors',
+           'license': LICENCE, 'training': json.dumps(training, default=str)}
+    onnx.helper.set_model_props(model, {
+        **{item.key: item.value for item in model.metadata_props
+           if item.key not in ('date', 'docs')}, **own})
+    content = model.SerializeToString()
+    write_atomically(path, lambda part: part.write_bytes(content))
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ivif_ros.detection.base import OURS, SHIPPED
 from ivif_ros.errors import ParameterError
 from ivif_ros.training import detection_network
 from ivif_ros.training.data.detection import DetectionBatch, DetectionData, make_detection_loader
@@ -21,9 +22,6 @@ from ivif_ros.training.pseudo_labels import describe_labels
 from ivif_ros.training.recipe import Recipe
 from ivif_ros.training.validate import Validation
 from ivif_ros.training.validate_detection import DetectionValidation
-
-SHIPPED = Path(__file__).parents[1] / 'detection' / 'weights' / 'ivif.pt'
-"""Our detector in the package, there or not."""
 
 
 def in_all_situations(metrics: Mapping[str, float]) -> float:
@@ -87,4 +85,4 @@ class DetectionRecipe(Recipe):
 
     def shipped_path(self) -> Path:
         """Path of the detector in the package."""
-        return SHIPPED
+        return SHIPPED / f'{OURS}.pt'

@@ -91,10 +91,14 @@ def test_the_node_loads_the_file_and_finds_what_training_finds(weights, folder):
 
 
 def test_the_onnx_file_finds_the_same(weights, tmp_path):
-    pytest.importorskip('onnx')
+    onnx = pytest.importorskip('onnx')
     pytest.importorskip('onnxruntime')
     assert detector.main(['--init', str(weights), '--onnx', str(tmp_path / 'out.onnx')]) == 0
     assert not weights.with_suffix('.onnx').exists()
+    said = {item.key: item.value for item in onnx.load(str(tmp_path / 'out.onnx')).metadata_props}
+    assert said['author'] == 'ivif_ros contributors'
+    assert 'YOLOX' in said['license']
+    assert json.loads(said['training']) == {'command': 'train it', 'seed': 3}
     image = np.random.default_rng(0).integers(0, 255, (480, 640, 3)).astype(np.uint8)
     tables = []
     for path in (weights, tmp_path / 'out.onnx'):
