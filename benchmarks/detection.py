@@ -29,11 +29,11 @@ from rich.console import Console
 from rich.table import Table
 
 from ivif_ros.detection import Detector, draw, load_detector
+from ivif_ros.detection.base import OURS, shipped_weights
 from ivif_ros.errors import IvifError, ParameterError, WeightsError
 from ivif_ros.parameters import DetectionParameters
 from ivif_ros.training.agreement import our_classes
 from ivif_ros.training.data.labelled import CLASSES, LabelledPairs
-from ivif_ros.training.recipe_detection import SHIPPED
 from ivif_ros.types import Array, Detections
 
 LOWEST_SCORE = 0.001
@@ -50,7 +50,7 @@ def open_detectors(wanted: list[str]) -> dict[str, Detector]:
     Raises:
         IvifError: a file that cannot be used, or no detector at all.
     """
-    known = {'ivif': SHIPPED,
+    known = {OURS: shipped_weights('cpu'),
              'coco': Path(os.environ.get('IVIF_WEIGHTS', ROOT / 'weights')) / COCO}
     files = {}
     for text in wanted or [name for name, path in known.items() if path.exists()]:
@@ -60,7 +60,7 @@ def open_detectors(wanted: list[str]) -> dict[str, Detector]:
                                  f"{', '.join(known)}")
         files[name] = Path(file) if given else known[name]
     if not files:
-        raise WeightsError(f"there is no detector: neither '{SHIPPED}' nor the COCO model is "
+        raise WeightsError(f"there is no detector: neither '{known[OURS]}' nor the COCO model is "
                            'there; give one with --detectors NAME=FILE')
     found: dict[str, Detector] = {}
     for name, path in files.items():

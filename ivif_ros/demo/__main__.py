@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import math
 import shutil
@@ -37,7 +38,8 @@ def main() -> int:
     parser.add_argument('--seconds', type=float, default=10.0,
                         help='length of the run (default 10)')
     parser.add_argument('--out', type=Path, default=Path('out/demo'), help='folder of the results')
-    parser.add_argument('--weights', default='', help='detector weights; none: no boxes')
+    parser.add_argument('--weights', default='',
+                        help='detector weights (default: those of the package)')
     parser.add_argument('--calibration', default='', help='calibration file of the rig')
     parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
                         help='set a parameter of the node, for example fusion.method=average')
@@ -67,16 +69,16 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
     started = time.monotonic()
     with console.status(f'three processes over DDS, {options.seconds:g} s of images'):
         status = run(out, options.source, options.seconds, node_arguments)
-    if not options.weights:
-        console.print('no detector weights were given (--weights FILE): fused without boxes')
     files = RunFiles(out / 'outputs', out / 'samples')
     with console.status('pictures'):
         summary = summarise(files)
-        make_pictures(files, out / 'fused.mp4', out / 'contact_sheet.png',
-                      f'ivif_ros  {options.source}')
-    text = json.dumps({'source': options.source, **summary.as_dict()}, indent=2)
+        found = make_pictures(files, out / 'fused.mp4', out / 'contact_sheet.png',
+                              f'ivif_ros  {options.source}')
+    text = json.dumps({'source': options.source, **summary.as_dict(),
+                       'detections': dataclasses.asdict(found)}, indent=2)
     (out / 'summary.json').write_text(text)
     print_summary(summary, 'what the recorder received')
+    console.print(f'{found}' if found.images else f'{found}, see {out / "logs"}', soft_wrap=True)
     if status != 0:
         console.print(f'the fusion node ended with status {status}, see {out / "logs"}',
                       style='red', soft_wrap=True)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,11 +76,34 @@ def summarise(files: RunFiles) -> RunSummary:
     return statistics.summary(dropped=dropped, seconds=seconds, stream_seconds=seconds)
 
 
-def make_pictures(files: RunFiles, video: Path, sheet: Path, title: str) -> None:
+@dataclass(frozen=True)
+class Found:
+    """What the detector found.
+
+    Attributes:
+        images: number of images in which it looked for objects.
+        objects: number of boxes by class name, over all images.
+    """
+
+    images: int
+    objects: dict[str, int]
+
+    def __str__(self) -> str:
+        """Describe it for people."""
+        if not self.images:
+            return 'no objects were looked for'
+        several = ', '.join(f'{count} {name}' for name, count in self.objects.items())
+        return f'objects in {self.images} images: {several or "none"}'
+
+
+def make_pictures(files: RunFiles, video: Path, sheet: Path, title: str) -> Found:
     """Write the fused video and the contact sheet.
 
     Boxes stay in the video for BOX_AGE_S, since detection runs at a rate of its own; the sheet
     prefers moments at which something was detected.
+
+    Returns:
+        What was detected.
     """
     boxes: dict[int, Detections] = {}
     captions: dict[int, str] = {}
@@ -116,6 +140,8 @@ def make_pictures(files: RunFiles, video: Path, sheet: Path, title: str) -> None
             film.close()
     if rows:
         save_image(sheet, contact_sheet(rows, title))
+    objects = Counter(one.names[int(key)] for one in boxes.values() for key in one.class_ids)
+    return Found(len(boxes), dict(objects.most_common()))
 
 
 class _Messages:

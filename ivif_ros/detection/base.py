@@ -15,6 +15,12 @@ from ivif_ros.types import Array, Detections, Size
 RUNTIMES = {'.pt': 'torch', '.onnx': 'onnxruntime', '.engine': 'tensorrt', 'openvino': 'openvino'}
 """Kind of model file -> Python package that runs it."""
 
+OURS = 'ivif'
+"""What `detection.weights` calls the detector of the package."""
+
+SHIPPED = Path(__file__).parent / 'weights'
+"""Folder of the detector of the package, as ivif.pt and ivif.onnx."""
+
 OPENVINO_SUFFIX = '_openvino_model'
 """Ultralytics knows an OpenVINO export by this end of the folder's name."""
 
@@ -57,7 +63,7 @@ def load_detector(params: DetectionParameters, device: str) -> Detector | None:
     """Load the model that the parameters name.
 
     Args:
-        params: `weights` names a .pt, .onnx or .engine file or an OpenVINO folder.
+        params: `weights` names a .pt, .onnx or .engine file or an OpenVINO folder, or is 'ivif'.
         device: `cpu`, `cuda` or `cuda:N`.
 
     Returns:
@@ -71,16 +77,28 @@ def load_detector(params: DetectionParameters, device: str) -> Detector | None:
     """
     if not params.weights:
         return None
-    path = Path(params.weights).expanduser()
+    path = (shipped_weights(device) if params.weights == OURS
+            else Path(params.weights).expanduser())
     kind = _kind(path)
     for package in ('ultralytics', RUNTIMES[kind]):
         if importlib.util.find_spec(package) is None:
             raise MissingDependencyError(
                 f"detection with '{path.name}' needs the Python package {package}, which is not "
-                f'installed: pip install {package} (or leave detection.weights empty)')
+                f'installed: pip install {package} (or set detection.weights to nothing for no '
+                'detection)')
     from ivif_ros.detection.ultralytics_detector import UltralyticsDetector
 
     return UltralyticsDetector(path, params, device)
+
+
+def shipped_weights(device: str) -> Path:
+    """Choose the file of our detector that is fastest on a device.
+
+    Args:
+        device: `cpu`, `cuda` or `cuda:N`.
+    """
+    onnx = device == 'cpu' and importlib.util.find_spec(RUNTIMES['.onnx']) is not None
+    return SHIPPED / ('ivif.onnx' if onnx else 'ivif.pt')
 
 
 def _kind(path: Path) -> str:
@@ -88,7 +106,8 @@ def _kind(path: Path) -> str:
     if not path.exists():
         raise WeightsError(
             f"detector weights '{path}' do not exist; set detection.weights to a .pt, .onnx or "
-            '.engine file or an OpenVINO folder, or leave it empty for no detection')
+            '.engine file or an OpenVINO folder, to ivif for that of the package, or to nothing '
+            'for no detection')
     if path.is_file() and path.suffix.lower() in RUNTIMES:
         return path.suffix.lower()
     if path.is_dir() and any(path.glob('*.xml')):

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from ivif_ros import __version__
+from ivif_ros.detection.base import OURS, SHIPPED
 from ivif_ros.errors import MissingDependencyError, ParameterError, SourceError
 from ivif_ros.evaluation.job import Job, run_job
 from ivif_ros.evaluation.labels import Labels
@@ -223,7 +224,8 @@ def _keys(evaluation: Evaluation) -> list[tuple[Part, str]]:
                   'known': _file_state(recording.truth_file())}
         for method in evaluation.methods:
             values = to_dict(changed(evaluation.params, {'fusion.method': method}))
-            files = [_file_state(Path(str(values[name]))) for name in FILES if values[name]]
+            files = [_file_state(SHIPPED if values[name] == OURS else Path(str(values[name])))
+                     for name in FILES if values[name]]
             files += [_file_state(Path(method.partition(':')[2])) if ':' in method else '']
             text = json.dumps([common, source, values, files], sort_keys=True)
             parts.append((Part(evaluation.out, recording.name, method),

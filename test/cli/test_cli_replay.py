@@ -65,7 +65,7 @@ def test_topics_can_be_named_and_images_compressed(recording, tmp_path):
 
 @pytest.mark.parametrize(('words', 'expected'), [
     (['--rgb-topic', '/nowhere'], '/nowhere'),
-    (['--detect'], 'detection.weights'),
+    (['--detect', '--set', 'detection.weights='], 'detection.weights'),
     (['--detect', 'gone.pt'], 'gone.pt'),
     (['--calibration', 'gone.yaml'], 'gone.yaml'),
     (['--set', 'sync.tolerance_ms=-1'], 'sync.tolerance_ms'),

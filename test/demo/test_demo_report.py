@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ivif_ros.bags.writer import BagWriter
-from ivif_ros.demo.report import RunFiles, make_pictures, summarise
+from ivif_ros.demo.report import Found, RunFiles, make_pictures, summarise
 from ivif_ros.ros.messages import (
     deformation_message,
     detections_message,
@@ -94,7 +94,9 @@ def test_figures_by_hand(files):
 
 
 def test_video_and_sheet(files, tmp_path):
-    make_pictures(files, tmp_path / 'v.mp4', tmp_path / 's.png', 'by hand')
+    found = make_pictures(files, tmp_path / 'v.mp4', tmp_path / 's.png', 'by hand')
+    assert found == Found(1, {'person': 1})
+    assert str(found) == 'objects in 1 images: 1 person'
     video = cv2.VideoCapture(str(tmp_path / 'v.mp4'))
     assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
     frames = []
@@ -124,5 +126,6 @@ def test_nothing_fused(tmp_path):
         pass
     summary = summarise(files)
     assert (summary.pairs_in, summary.fps, summary.registration_error) == (0, 0.0, None)
-    make_pictures(files, tmp_path / 'v.mp4', tmp_path / 's.png', 'nothing')
+    found = make_pictures(files, tmp_path / 'v.mp4', tmp_path / 's.png', 'nothing')
+    assert str(found) == 'no objects were looked for'
     assert not (tmp_path / 's.png').exists()
