@@ -41,7 +41,7 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['evaluation/templates/*', 'fusion/weights/*.pt',
+    package_data={NAME: ['detection/weights/*', 'evaluation/templates/*', 'fusion/weights/*.pt',
                          'registration/weights/*.pt', 'interfaces/vision_msgs/msg/*.msg',
                          'training/data/splits/*.txt', 'py.typed']},
     data_files=[
