@@ -17,12 +17,14 @@ from ivif_ros.errors import MissingDependencyError, ParameterError, SourceError,
 from ivif_ros.metrics.detection import overlap
 from ivif_ros.parameters import DetectionParameters
 from ivif_ros.training import detector
+from ivif_ros.training.checkpoint import save_state
 from ivif_ros.training.data.detection import DetectionData, make_detection_loader
 from ivif_ros.training.data.labelled import CLASSES, LabelledPairs
 from ivif_ros.training.recipe_detection import in_all_situations
 
 ultralytics = pytest.importorskip('ultralytics')
 # ruff: noqa: E402
+from ivif_ros.training import blend
 from ivif_ros.training.detection_network import (
     build_network,
     export_onnx,
@@ -208,6 +210,44 @@ def test_a_run_leaves_weights_with_their_provenance_and_goes_on(folder, tmp_path
     assert 'fused/AP50' in training['metrics']
     assert training['pseudo_labels'] == {'teachers': ['a.pt']}
     assert json.loads((out / 'run.json').read_text())['method'] == 'detector'
+
+
+def test_a_blend_lies_between_start_and_end_and_the_best_is_written(folder, weights, tmp_path,
+                                                                    capsys):
+    run, path = tmp_path / 'run', tmp_path / 'blend.pt'
+    assert detector.main(['--data', str(folder), '--out', str(run), *SMALL, '--steps', '2',
+                          '--init', str(weights)]) == 0
+    words = [str(run), '--start', str(weights), '--data', str(folder), '--out', str(path)]
+    assert blend.main([*words, '--shares', '0.25']) == 0
+    assert 'share 0.25 is best' in capsys.readouterr().out
+    network, training = read_network(path)
+    start, _ = read_network(weights)
+    end = blend.learned(blend.load_run(run)[0])
+    for name, value in network.state_dict().items():
+        if value.is_floating_point():
+            expected = 0.75 * start.state_dict()[name] + 0.25 * end[name]
+            torch.testing.assert_close(value, expected, rtol=2e-3, atol=1e-3)
+    assert training['share'] == 0.25
+    assert 'fused/AP50' in training['metrics']
+    assert blend.main(words) == 0
+    scores = {share: in_all_situations(DetectionValidation(folder, (), None, 20).judge(
+        blend.blend(start, read_network(path)[0], share), torch.device('cpu')).metrics)
+        for share in (0.0, 1.0)}
+    assert scores[1.0] >= scores[0.0] - 1e-3
+
+
+def test_what_cannot_be_blended_is_refused(folder, weights, tmp_path, capsys):
+    words = [str(tmp_path), '--start', str(weights), '--data', str(folder)]
+    assert blend.main(words) == 2
+    assert '--out FILE.pt or --ship' in capsys.readouterr().err
+    assert blend.main([*words, '--out', str(tmp_path / 'a.pt')]) == 2
+    assert 'has no run' in capsys.readouterr().err
+    save_state(tmp_path / 'last.pt', {'method': 'restormer', 'settings': {}, 'objective': {}})
+    assert blend.main([*words, '--out', str(tmp_path / 'a.pt')]) == 2
+    assert "holds a run of 'restormer'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        blend.main([*words, '--shares', '0.5,2'])
+    assert 'expected numbers of 0 to 1' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(('setting', 'says'), [
