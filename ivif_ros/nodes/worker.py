@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -21,11 +24,13 @@ class Worker(Generic[Item]):
         name: name of the thread.
         handle: called in the thread with each item.
         on_error: called in the thread with any exception of `handle`; the thread goes on.
+        niceness: how much the thread gives way to others, 0 to 19 (Linux; nothing elsewhere).
     """
 
     def __init__(self, name: str, handle: Callable[[Item], None],
-                 on_error: Callable[[Exception], None]) -> None:
+                 on_error: Callable[[Exception], None], niceness: int = 0) -> None:
         """Start the thread."""
+        self._niceness = niceness
         self._handle = handle
         self._on_error = on_error
         self._condition = threading.Condition()
@@ -71,6 +76,10 @@ class Worker(Generic[Item]):
             self._thread.join()
 
     def _run(self) -> None:
+        if self._niceness and sys.platform == 'linux':
+            # There the priority is one of the thread, not of the process.
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._niceness)
         while True:
             with self._condition:
                 self._condition.wait_for(lambda: self._item or self._calls or self._stopped)

@@ -216,6 +216,9 @@ class DetectionParameters:
         'off', 'Tracker of ultralytics that gives an object the same id in image after image; '
         'botsort allows for the motion of the camera, which takes more time.',
         choices=('off', 'bytetrack', 'botsort'))
+    threads: int = parameter(
+        1, 'CPU threads of the detector where ONNX Runtime runs it; 0: as many as cores.',
+        minimum=0, maximum=256)
     period_ms: float = parameter(
         0.0, 'Least time of the stream between two detections; 0 for every pair.', unit='ms',
         minimum=0.0, maximum=60000.0, runtime=True)
