@@ -25,7 +25,7 @@ from ivif_ros.evaluation.parts import PROGRESS, Part, PartInfo, PartWriter
 from ivif_ros.evaluation.recordings import STILL_S, Recording
 from ivif_ros.evaluation.side_by_side import Outcome, SideBySide
 from ivif_ros.evaluation.truth import RegistrationTruth
-from ivif_ros.memory import keep_freed_memory
+from ivif_ros.memory import keep_freed_memory, return_freed_memory
 from ivif_ros.metrics.catalogue import FUSION
 from ivif_ros.parameters import DetectionParameters, Parameters
 from ivif_ros.registration.tracker import SynchronousExecutor
@@ -92,6 +92,14 @@ def run_job(job: Job) -> None:
     """
     started = time.perf_counter()
     keep_freed_memory()
+    try:
+        _finish_job(job, started)
+    finally:
+        return_freed_memory()
+
+
+def _finish_job(job: Job, started: float) -> None:
+    """Do the work; all that it holds is let go of at the end."""
     with ExitStack() as stack:
         run = _Run(job, stack)
         error = ''

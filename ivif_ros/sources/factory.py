@@ -10,7 +10,8 @@ from ivif_ros.errors import SourceError
 from ivif_ros.frame_source import FrameSource
 from ivif_ros.sources.shaping import LimitedSource, LoopedSource
 
-BAG_SUFFIXES = ('.mcap', '.db3', '.bag')
+ROSBAG2_SUFFIXES = ('.mcap', '.db3')
+BAG_SUFFIXES = (*ROSBAG2_SUFFIXES, '.bag')
 ACCEPTED = ("'sim', a recording (rosbag2 folder, .mcap, .db3 or .bag), or a folder with rgb/ and "
             'thermal/')
 
@@ -43,12 +44,13 @@ def open_source(text: str | Path, *, seconds: float | None = None, rate_hz: floa
 
 
 def is_bag(path: Path) -> bool:
-    """Tell whether a path is (or should be) a recording: a bag file, or a folder that holds one."""
+    """Tell whether a path is (or should be) a recording: a bag file, or a folder of rosbag2."""
     if path.is_file():
         return path.suffix.lower() in BAG_SUFFIXES
     if (path / 'metadata.yaml').exists():
         return True
-    return any(file.suffix.lower() in BAG_SUFFIXES for file in path.iterdir())
+    # One without metadata was not closed. Bags of ROS 1 are files: a folder is one of several.
+    return any(file.suffix.lower() in ROSBAG2_SUFFIXES for file in path.iterdir())
 
 
 def _open(text: str, rate_hz: float | None, rgb_topic: str | None,

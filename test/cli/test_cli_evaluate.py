@@ -51,7 +51,8 @@ def test_limits_decide_the_exit_code(scenes, tmp_path, capsys):
     (['--fail-if', 'fused.WIF<1'], "did you mean 'VIF'"),
     (['--methods', 'avrage'], "did you mean 'average'"),
     (['--every', '0'], '--every is 0'), (['--jobs', '0'], '--jobs is 0'),
-    (['--detect'], '--detect needs a model'), (['--labels', '.'], 'name a detector'),
+    (['--detect', '--set', 'detection.weights='], '--detect needs a model'),
+    (['--labels', '.'], 'name a detector'),
     (['--truth', '/nowhere.json'], 'is not there')])
 def test_what_is_wrong_is_one_line(scenes, tmp_path, capsys, monkeypatch, options, words):
     monkeypatch.chdir(scenes / 'labels')

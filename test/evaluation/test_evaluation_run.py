@@ -12,7 +12,7 @@ import cv2
 import joblib
 import numpy as np
 import pytest
-from synthetic_bags import START_NS, write_bag
+from synthetic_bags import START_NS, write_bag, write_bag1
 
 from ivif_ros.bags.replay import replay
 from ivif_ros.errors import OutputError, ParameterError, SourceError
@@ -25,6 +25,7 @@ from ivif_ros.metrics.fusion import visual_information_fidelity
 from ivif_ros.parameters import Parameters
 from ivif_ros.parameters.spec import replace as changed
 from ivif_ros.pipeline import Pipeline
+from ivif_ros.simulation import RigConfig, SimulatedRig
 from ivif_ros.sources import open_source
 from ivif_ros.sources.folder import FolderSource
 
@@ -88,6 +89,26 @@ def lines(out):
         record.pop('latency_ms')
         found.append(record)
     return found
+
+
+def test_a_bag_of_ros1_gives_the_figures_of_its_rosbag2_twin(tmp_path):
+    rig = SimulatedRig(RigConfig(rgb_size=SIZE, thermal_size=SIZE))
+    rgb, thermal = ([render(i / 10) for i in range(8)]
+                    for render in (rig.render_rgb, rig.render_thermal))
+    cameras = {'hz': 10.0, 'rgb': rgb.__getitem__, 'thermal': thermal.__getitem__}
+    # The folder of a ROS 1 bag is a folder of recordings, not a recording that was not closed.
+    write_bag(tmp_path / 'bags' / 'two', 8, **cameras)
+    write_bag1(tmp_path / 'bags' / 'one.bag', 8, **cameras)
+    found = evaluate(evaluation(tmp_path / 'bags', tmp_path / 'out'))
+    assert {name: one.pairs for name, one in found.summary.recordings.items()} == {
+        'one': 8, 'two': 8}
+    by_recording = {'one': [], 'two': []}
+    for record in lines(tmp_path / 'out'):
+        del record['frames']    # named after the recording
+        by_recording[record.pop('recording')].append(record)
+    assert by_recording['one'] == by_recording['two']
+    assert sum(record['metrics'] is not None for record in by_recording['one']) == 4
+    assert all(record['mode'] == 'fused' for record in by_recording['one'])
 
 
 def test_the_figures_are_those_of_the_robot(bags, done):
