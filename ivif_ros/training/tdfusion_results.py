@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a run of TDFusion leaves beside its fusion weights: the task network, and weight maps.
 
-`python -m ivif_ros.training.tdfusion_results RUN --detector FILE` writes the detector that has
-learned with the fusion network, in its newest state (`last.pt`), as a file for
-`detection.weights`. With `--rgb`, `--thermal` and `--picture` it shows for a registered pair what
-the loss generator asks for.
+`python -m ivif_ros.training.tdfusion_results RUN --detector FILE --fusion FILE` writes the detector
+that has learned with the fusion network, as a file for `detection.weights`, and that network, as
+one for `fusion.weights`, both in their newest state (`last.pt`; `best.pt` is that of the lowest
+task loss). With `--rgb`, `--thermal` and `--picture` it shows for a registered pair what the loss
+generator asks for.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from ivif_ros.training.checkpoint import RunFolder, load_state, write_atomically
 from ivif_ros.training.data.pairs import Pair, PairFiles, read_pair
 from ivif_ros.training.detection_network import save_network
 from ivif_ros.training.loss_generator import LossGenerator
+from ivif_ros.training.recipes.tdfusion import RECIPE
 from ivif_ros.training.tasks import build_task
 from ivif_ros.training.tasks.base import TaskNetwork
 from ivif_ros.types import Array
@@ -46,21 +48,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add('run', type=Path, help='folder of the run')
     add('--detector', type=Path, metavar='FILE.pt', help='write the detector')
+    add('--fusion', type=Path, metavar='FILE.pt', help='write the fusion network')
     add('--picture', type=Path, metavar='FILE.png', help='write the weights of a pair: visible, '
         'thermal, weight of the thermal image (white is 1), image that the weights ask for')
     add('--rgb', type=Path, help='RGB image of the pair')
     add('--thermal', type=Path, help='thermal image of the pair, registered')
     options = parser.parse_args(arguments)
     try:
-        if not (options.detector or options.picture):
-            raise ParameterError('nothing is to be written: give --detector FILE.pt, or --picture '
-                                 'FILE.png with --rgb and --thermal')
+        if not (options.detector or options.fusion or options.picture):
+            raise ParameterError('nothing is to be written: give --detector FILE.pt, --fusion '
+                                 'FILE.pt, or --picture FILE.png with --rgb and --thermal')
         if options.picture and not (options.rgb and options.thermal):
             raise ParameterError('--picture needs a pair: give --rgb FILE and --thermal FILE')
         state = load_tdfusion(options.run)
         if options.detector:
             save_detector(options.detector, state)
             print(f"detector: '{options.detector}'")
+        if options.fusion:
+            save_fusion(options.fusion, state)
+            print(f"fusion network: '{options.fusion}'")
         if options.picture:
             pair = read_pair(PairFiles('', '', options.rgb, options.thermal))
             write_picture(options.picture, weight_picture(restored_generator(state), pair))
@@ -130,6 +136,22 @@ def save_detector(path: Path, state: Mapping[str, Any]) -> None:
     network = judge.get_submodule('network')
     save_network(path, network, {'method': state['method'], 'seed': state['seed'],
                                  'step': state['done']['step'], 'settings': settings})
+
+
+def save_fusion(path: Path, state: Mapping[str, Any]) -> None:
+    """Write the fusion network of a run as a file for `fusion.weights`.
+
+    Raises:
+        WeightsError: the state of another version.
+        OutputError: the file cannot be written.
+    """
+    settings = state['settings']
+    recipe = RECIPE.changed([f'network={settings["network"]}', *(
+        f'config.{name}={value}' for name, value in settings['config'].items())])
+    network = recipe.build()
+    _restore(network, state, 'network.')
+    recipe.save(path, network, {'method': state['method'], 'seed': state['seed'],
+                                'step': state['done']['step'], 'settings': settings})
 
 
 @torch.no_grad()

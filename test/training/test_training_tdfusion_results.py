@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from ivif_ros.fusion.weights import restore
 from ivif_ros.training.checkpoint import save_state
 from ivif_ros.training.recipes import load_recipe
 from ivif_ros.training.tdfusion_results import main
@@ -74,6 +75,16 @@ def test_the_detector_of_a_run_is_a_file_for_the_node(tmp_path):
         assert torch.equal(value, learned[name].half().to(value.dtype)), name
     detector = load_detector(DetectionParameters(weights=str(path)), 'cpu')
     assert set(detector.names.values()) == {'person', 'bicycle', 'car'}
+
+
+def test_the_fusion_network_of_a_run_is_a_file_for_the_node(tmp_path):
+    objective = make_run(tmp_path / 'run', SETTINGS)
+    path = tmp_path / 'fusion.pt'
+    assert main([str(tmp_path / 'run'), '--fusion', str(path)]) == 0
+    network = load_recipe('tdfusion').build()
+    restore(network, 'learned_pyramid', path)
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, objective.network.state_dict()[name]), name
 
 
 @pytest.mark.parametrize(('words', 'message'), [
