@@ -72,8 +72,8 @@ class DetectionData:
     cutouts: str = ''
     share: dict[str, float] = field(default_factory=dict)
     simulated: float = 0.2
-    simulated_scenes: int = 24
-    paste: float = 0.5
+    simulated_scenes: int = 12
+    paste: float = 0.35
     paste_most: int = 4
     rgb: float = 0.2
     thermal: float = 0.2
