@@ -8,6 +8,7 @@ Runtime and OpenVINO send statistics as soon as they are imported. A robot wants
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from collections.abc import Iterator
@@ -80,11 +81,12 @@ def onnxruntime_threads(count: int) -> Iterator[None]:
     Args:
         count: threads; 0 leaves the default.
     """
-    try:
-        import onnxruntime
-    except ImportError:
+    if not count or importlib.util.find_spec('onnxruntime') is None:
         yield
         return
+    os.environ.update(OFFLINE)
+    import onnxruntime
+
     original = onnxruntime.InferenceSession
 
     class Session(original):    # type: ignore[misc,valid-type]
@@ -94,9 +96,8 @@ def onnxruntime_threads(count: int) -> Iterator[None]:
             options.add_session_config_entry('session.intra_op.allow_spinning', '0')
             super().__init__(model, options, *args, **named)
 
+    onnxruntime.InferenceSession = Session
     try:
-        if count:
-            onnxruntime.InferenceSession = Session
         yield
     finally:
         onnxruntime.InferenceSession = original

@@ -43,7 +43,8 @@ class UltralyticsDetector:
         self._device = device
         self._confidence, self._iou = params.confidence, params.iou
         self._class_ids: list[int] | None = None
-        with process_settings_kept(), onnxruntime_threads(params.threads):
+        threads = params.threads if weights.suffix.lower() == '.onnx' else 0
+        with process_settings_kept(), onnxruntime_threads(threads):
             go_offline()
             from ultralytics import YOLO
 

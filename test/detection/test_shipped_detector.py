@@ -9,6 +9,7 @@ import pytest
 
 from ivif_ros.detection import load_detector
 from ivif_ros.detection.base import SHIPPED, shipped_weights
+from ivif_ros.detection.isolation import onnxruntime_threads
 from ivif_ros.metrics.detection import overlap
 from ivif_ros.parameters import DetectionParameters
 from ivif_ros.training.data.labelled_streets import labelled_instant
@@ -73,3 +74,19 @@ def test_the_files_are_small_and_tell_where_they_come_from():
     assert json.loads(said['training'])['command'] == training['command']
     assert 'YOLOX' in said['license']
     assert training['metrics']['fused/AP50'] > 0.5
+
+
+def test_its_sessions_use_the_threads_of_the_parameter_and_others_are_left_alone():
+    runtime = pytest.importorskip('onnxruntime')
+    path, original = str(SHIPPED / 'ivif.onnx'), runtime.InferenceSession
+    cpu = ['CPUExecutionProvider']
+    with onnxruntime_threads(3):
+        assert runtime.InferenceSession(
+            path, providers=cpu).get_session_options().intra_op_num_threads == 3
+        own = runtime.SessionOptions()
+        own.log_severity_level = 4
+        options = runtime.InferenceSession(path, own, providers=cpu).get_session_options()
+        assert (options.intra_op_num_threads, options.log_severity_level) == (3, 4)
+    assert runtime.InferenceSession is original
+    with onnxruntime_threads(0):
+        assert runtime.InferenceSession is original
