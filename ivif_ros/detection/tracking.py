@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from ivif_ros.detection.isolation import go_offline, process_settings_kept
 from ivif_ros.errors import MissingDependencyError
 from ivif_ros.parameters import DetectionParameters
 from ivif_ros.sync.stream import JUMP_NS
@@ -70,6 +69,9 @@ class ObjectTracker:
 
     def __init__(self, params: DetectionParameters) -> None:
         """Make the tracker."""
+        # Imports PyTorch, which `ivif --help` does not wait for.
+        from ivif_ros.detection.isolation import go_offline, process_settings_kept
+
         with process_settings_kept():
             go_offline()
             try:
