@@ -24,7 +24,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from ivif_ros.errors import IvifError, ParameterError, WeightsError
-from ivif_ros.training.checkpoint import RunFolder, load_state
+from ivif_ros.training.checkpoint import RunFolder
 from ivif_ros.training.detection_network import build_network, start_from
 from ivif_ros.training.recipe_detection import DetectionRecipe
 from ivif_ros.training.recipes.detector import RECIPE
@@ -80,10 +80,7 @@ def load_run(run: Path) -> tuple[dict[str, Any], DetectionRecipe]:
     Raises:
         WeightsError: no state, or that of another kind of training.
     """
-    path = RunFolder(run).last
-    if not path.is_file():
-        raise WeightsError(f"folder '{run}' has no run ('{path.name}' is missing)")
-    state = load_state(path)
+    state = RunFolder(run).newest()
     if state['method'] != RECIPE.name:
         raise WeightsError(f"folder '{run}' holds a run of '{state['method']}', expected one of "
                            f"'{RECIPE.name}'")

@@ -94,6 +94,16 @@ class RunFolder:
                                  f"{'; '.join(other)}. Give the same ones, or start a new run")
         return state
 
+    def newest(self) -> dict[str, Any]:
+        """Read the newest state, whatever the method, to take something out of it.
+
+        Raises:
+            WeightsError: no state, or one that cannot be read.
+        """
+        if not self.last.is_file():
+            raise WeightsError(f"folder '{self.path}' has no run ('{self.last.name}' is missing)")
+        return load_state(self.last)
+
     def describe(self, content: Mapping[str, Any]) -> None:
         """Write run.json."""
         write_atomically(self.run, lambda part: part.write_text(

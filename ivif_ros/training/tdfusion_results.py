@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from ivif_ros.errors import IvifError, ParameterError, WeightsError
-from ivif_ros.training.checkpoint import RunFolder, load_state, write_atomically
+from ivif_ros.training.checkpoint import RunFolder, write_atomically
 from ivif_ros.training.data.pairs import Pair, PairFiles, read_pair
 from ivif_ros.training.detection_network import save_network
 from ivif_ros.training.loss_generator import LossGenerator
@@ -83,10 +83,7 @@ def load_tdfusion(run: Path) -> dict[str, Any]:
     Raises:
         WeightsError: no state, or that of another kind of training.
     """
-    path = RunFolder(run).last
-    if not path.is_file():
-        raise WeightsError(f"folder '{run}' has no run ('{path.name}' is missing)")
-    state = load_state(path)
+    state = RunFolder(run).newest()
     if not {'task', 'generator_config'} <= state['settings'].keys():
         raise WeightsError(f"folder '{run}' holds a run of '{state['method']}', expected one of "
                            'TDFusion')
