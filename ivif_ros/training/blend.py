@@ -88,6 +88,7 @@ def load_run(run: Path) -> tuple[dict[str, Any], DetectionRecipe]:
     return state, RECIPE.changed([
         f'validation_pairs={settings["validation_pairs"]}',
         *(f'config.{name}={value}' for name, value in settings['config'].items()),
+        f'data.datasets={",".join(settings["data"]["datasets"])}',
         *(f'data.{name}={settings["data"][name]}' for name in ('labels', 'fusion_weights'))])
 
 

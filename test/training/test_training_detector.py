@@ -21,6 +21,7 @@ from ivif_ros.training.checkpoint import save_state
 from ivif_ros.training.data.detection import DetectionData, make_detection_loader
 from ivif_ros.training.data.labelled import CLASSES, LabelledPairs
 from ivif_ros.training.recipe_detection import in_all_situations
+from ivif_ros.training.recipes.detector import RECIPE
 
 ultralytics = pytest.importorskip('ultralytics')
 # ruff: noqa: E402
@@ -234,6 +235,19 @@ def test_a_blend_lies_between_start_and_end_and_the_best_is_written(folder, weig
         blend.blend(start, read_network(path)[0], share), torch.device('cpu')).metrics)
         for share in (0.0, 1.0)}
     assert scores[1.0] >= scores[0.0] - 1e-3
+
+
+@pytest.mark.parametrize('datasets', [(), ('msrs',), ('msrs', 'roadscene')])
+def test_blends_are_validated_on_what_the_run_was(tmp_path, datasets):
+    recipe = RECIPE.changed([f'data.datasets={",".join(datasets)}', 'data.labels=somewhere',
+                             'config.width=8', 'validation_pairs=3'])
+    save_state(tmp_path / 'last.pt', {'method': 'detector', 'settings': recipe.settings(),
+                                      'objective': {}})
+    _, found = blend.load_run(tmp_path)
+    assert found.data.datasets == datasets
+    assert found.data.labels == 'somewhere'
+    assert found.config == {'width': 8}
+    assert found.validation_pairs == 3
 
 
 def test_what_cannot_be_blended_is_refused(folder, weights, tmp_path, capsys):
